@@ -1,0 +1,45 @@
+"""creativity-lens: find where a language model keeps "creative rather than boring".
+
+Axis words, the same everywhere: `pair layer d_model batch pos row text prompt`. Layer l is the residual stream after
+block l, counted from 0. Strength is a fraction of the median residual norm. Public names load on first use, so that
+`import creativity_lens` stays fast.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "load_model": "models",
+    "Model": "models",
+    "load_pairs": "prompts",
+    "load_prompts": "prompts",
+    "load_control": "prompts",
+    "split_pairs": "prompts",
+    "ContrastivePair": "prompts",
+    "collect_activations": "activations",
+    "Activations": "activations",
+    "mean_difference": "directions",
+    "first_component": "directions",
+    "Directions": "directions",
+    "generate": "generation",
+    "Steering": "steering",
+    "score_texts": "scoring",
+    "sweep_layers": "sweep",
+    "Sweep": "sweep",
+    "write_report": "reports",
+    "InputError": "errors",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'creativity_lens' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"creativity_lens.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,118 @@
+"""`clens pairs`: look at a file of contrastive pairs, show one pair, check a file before a long run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, show and check contrastive pairs.\n\nExample: clens pairs list",
+)
+
+_HELP = "A JSONL file of pairs; without one, the pairs that ship with clens."
+File = Annotated[Path | None, typer.Argument(metavar="FILE", help=_HELP)]
+
+
+@app.command("list")
+def list_pairs(
+    file: File = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Count the pairs of a file: by domain and kind, and where each topic falls (train, dev, test).
+
+    Example: clens pairs list --json
+    """
+    import json
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from creativity_lens.prompts import SPLITS, fingerprint, load_pairs, split_pairs
+
+    pairs = load_pairs(file)
+    side_of = {pair.topic: side for side, part in zip(SPLITS, split_pairs(pairs), strict=True) for pair in part}
+    domains = sorted({pair.domain for pair in pairs})
+    counts = {domain: _counts([pair for pair in pairs if pair.domain == domain], side_of) for domain in domains}
+    in_file = pairs[0].split is not None
+    if as_json:
+        about = {"file": str(file) if file else "built in", "fingerprint": fingerprint(pairs)}
+        about["splits"] = "file" if in_file else "seed 0"
+        typer.echo(
+            json.dumps(about | {"all": _counts(pairs, side_of), "domains": counts}, indent=2, ensure_ascii=False)
+        )
+        return
+    origin = "as the file says" if in_file else "as a run with --seed 0 makes them"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=f"Pairs by kind. Topics by split, {origin}.",
+        caption_justify="left",
+    )
+    table.add_column("domain", overflow="fold")
+    for heading in counts[domains[0]]:
+        table.add_column(heading, justify="right")
+    for domain in domains:
+        table.add_row(Text(domain), *map(str, counts[domain].values()))  # Text: "[red]" in a file stays what it is
+    table.add_section()
+    table.add_row("all", *map(str, _counts(pairs, side_of).values()))
+    Console().print(table)
+
+
+def _counts(pairs: Sequence[Any], side_of: dict[str, str]) -> dict[str, int]:
+    """Pairs by kind, then topics by split."""
+    from collections import Counter
+
+    from creativity_lens.prompts import KINDS, SPLITS
+
+    topics = {pair.topic for pair in pairs}
+    by_kind = Counter(pair.kind for pair in pairs)
+    by_side = Counter(side_of[topic] for topic in topics)
+    kinds = {kind: by_kind[kind] for kind in KINDS}
+    return kinds | {"pairs": len(pairs), "topics": len(topics)} | {side: by_side[side] for side in SPLITS}
+
+
+@app.command("show")
+def show_pair(
+    pair_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a pair.")],
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help=_HELP)] = None,
+) -> None:
+    """Show one pair: its three instructions and its two responses.
+
+    Example: clens pairs show fiction-elevator-premise
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from creativity_lens.errors import InputError, nearest
+    from creativity_lens.prompts import load_pairs
+
+    pairs = {pair.id: pair for pair in load_pairs(file)}
+    pair = pairs.get(pair_id)
+    if pair is None:
+        hint = nearest(pair_id, pairs) or f" The first is '{next(iter(pairs))}'."
+        raise InputError(f"pair: expected an id of {file or 'the built-in pairs'}; got {pair_id!r}.{hint}")
+    console = Console(highlight=False)
+    console.print(Text(pair.id, style="bold"))
+    console.print(Text(f"{pair.kind}, topic {pair.topic}, domain {pair.domain}, split {pair.split or 'not yet made'}"))
+    for field in ("neutral", "creative", "boring", "creative_response", "boring_response"):
+        console.print()
+        console.print(Text(field.replace("_", " "), style="bold"))
+        console.print(Padding(Text(getattr(pair, field)), (0, 0, 0, 2), expand=False))
+
+
+@app.command("check")
+def check_pairs(file: File = None) -> None:
+    """Check a file of pairs as a run would, and say in one line what is wrong with it, if anything is.
+
+    Example: clens pairs check
+    """
+    from creativity_lens.prompts import load_pairs, split_pairs
+
+    pairs = load_pairs(file)
+    split_pairs(pairs)
+    typer.echo(f"{len(pairs)} pairs over {len({pair.topic for pair in pairs})} topics: ok")

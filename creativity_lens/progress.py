@@ -1,0 +1,29 @@
+"""Progress on standard error: rates and time left in a terminal or a notebook, silence elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def track(description: str, total: int, *, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """Yield `advance(n)`; the bar goes away when the block ends.
+
+    >>> with track("reading", 3) as advance:
+    ...     advance(3)
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Units a second, since a bar alone does not say whether a run is worth waiting for."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "", style="dim")
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    shown = console.is_terminal or console.is_jupyter
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda n: progress.advance(task, n)
