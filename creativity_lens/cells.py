@@ -47,20 +47,11 @@ def measure(cell: Cell, *, seed: int = 0, draws: int = 1999) -> Measures:
     >>> measure(cell, seed=0).gain
     Estimate(value=0.61, low=0.44, high=0.78, n=32, unit='gaps')
     """
-    kept = _measured_prompts(cell)
-    quality = cluster_bootstrap(
-        lambda weights: quality_of(weights, [kept])[:, 0],
-        len(kept.gain),
-        draws=draws,
-        seed=seed,
-        unit="share",
-        bounds=(0.0, 1.0),
-    )
     return Measures(
         t_interval(cell.gain, unit="gaps"),
         coherence_interval(cell, seed=seed, draws=draws),
         _faithfulness_interval(cell, seed=seed, draws=draws),
-        quality,
+        _quality_interval(cell, seed=seed, draws=draws),
     )
 
 
@@ -120,18 +111,13 @@ def quality_of(weights: Weights, cells: Sequence[Cell]) -> Float[np.ndarray, "dr
 
     >>> confidence_set(lambda weights: quality_of(weights, cells), n_prompts)
     """
-    columns = []
     for cell in cells:
         if len(cell.gain) != weights.shape[1]:
             raise InputError(
                 f"quality_of: expected cells of {weights.shape[1]} prompts; got one of {len(cell.gain)}; "
                 "compare only cells that ran on the same prompts."
             )
-        parts = [np.clip(_mean(weights, cell.gain), 0, 1), coherence_of(weights, cell)]
-        if is_faithfulness_measured(cell):
-            parts.append(faithfulness_of(weights, cell))
-        columns.append(_harmonic_mean(np.stack(parts)))
-    return np.stack(columns, axis=1)
+    return np.stack([np.maximum(_signed_quality(weights, cell), 0) for cell in cells], axis=1)
 
 
 def repeated_share(token_ids: Sequence[int] | Int[np.ndarray, " pos"], n: int = 4) -> float:
@@ -153,18 +139,37 @@ def _faithfulness_interval(cell: Cell, *, seed: int, draws: int) -> Estimate:
     if not is_faithfulness_measured(kept):
         return Estimate(np.nan, np.nan, np.nan, len(kept.gain), "share")
     # the ratio is bootstrapped before it is clipped: clipping is monotone, so the ends can be clipped afterwards
-    ratio = cluster_bootstrap(lambda weights: _match_ratio(weights, kept), len(kept.gain), draws=draws, seed=seed)
-    value, low, high = (float(np.clip(end, 0, 1)) for end in (ratio.value, ratio.low, ratio.high))
-    return Estimate(value, low, high, ratio.n, "share")
+    n = len(kept.gain)
+    return _clipped(cluster_bootstrap(lambda weights: _match_ratio(weights, kept), n, draws=draws, seed=seed))
 
 
-def _measured_prompts(cell: Cell) -> Cell:
-    """The prompts that quality can use. Match counts only where faithfulness is measured at all."""
+def _quality_interval(cell: Cell, *, seed: int, draws: int) -> Estimate:
     needed = cell.gain + cell.surprisal + cell.surprisal_0 + cell.repetition + cell.repetition_0
-    kept = np.isfinite(needed)
     if is_faithfulness_measured(cell):
-        kept &= np.isfinite(cell.match + cell.match_0)
-    return _subset(cell, kept)
+        needed = needed + cell.match + cell.match_0
+    kept = _subset(cell, np.isfinite(needed))
+    n = len(kept.gain)
+    return _clipped(cluster_bootstrap(lambda weights: _signed_quality(weights, kept), n, draws=draws, seed=seed))
+
+
+def _signed_quality(weights: Weights, cell: Cell) -> Float[np.ndarray, " draw"]:
+    """Quality that goes on below 0, along its tangent, when a part does.
+
+    Clipped at 0 it is quality. Unclipped it has a spread on both sides of 0, so that the interval of a cell without
+    gain reaches 0 as the interval of its gain does.
+    """
+    parts = [np.minimum(_mean(weights, cell.gain), 1), coherence_of(weights, cell)]
+    if is_faithfulness_measured(cell):
+        parts.append(np.minimum(_match_ratio(weights, cell), 1))
+    stacked = np.stack(parts)
+    least = stacked.min(axis=0)
+    positive = least > 0
+    return np.where(positive, len(parts) / (1 / np.where(positive, stacked, 1)).sum(axis=0), len(parts) * least)
+
+
+def _clipped(estimate: Estimate) -> Estimate:
+    value, low, high = (float(np.clip(end, 0, 1)) for end in (estimate.value, estimate.low, estimate.high))
+    return Estimate(value, low, high, estimate.n, "share")
 
 
 def _subset(cell: Cell, kept: Bool[np.ndarray, " prompt"]) -> Cell:
@@ -190,8 +195,3 @@ def _mean(weights: Weights, values: Float[np.ndarray, " prompt"]) -> Float[np.nd
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return (weights[:, known] @ values[known]) / weights[:, known].sum(axis=1)
-
-
-def _harmonic_mean(parts: Float[np.ndarray, "part draw"]) -> Float[np.ndarray, " draw"]:
-    some_zero = (parts <= 0).any(axis=0)
-    return np.where(some_zero, 0.0, len(parts) / (1 / np.where(some_zero, 1.0, parts)).sum(axis=0))

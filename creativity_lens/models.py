@@ -1,27 +1,41 @@
 """Models: loaded raw through TransformerLens, run through one small surface that every other module uses.
 
 **Layer l is the residual stream after block l, counted from 0** (`blocks.{l}.hook_resid_post`, which the bridge calls
-`blocks.{l}.hook_out`). Weights are raw: nothing is folded or centred, so a direction acts in the stream that other tools run.
-This is the only module that imports transformer_lens.
+`blocks.{l}.hook_out`). Weights are raw: nothing is folded or centred, so a direction acts in the stream that other
+tools run. This is the only module that imports transformer_lens.
 """
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from creativity_lens.errors import InputError
+from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
+from creativity_lens.loading import (
+    DTYPES,
+    NotingLoader,
+    choose_device,
+    choose_dtype,
+    count_devices,
+    quiet_loaders,
+    refuse_too_large,
+)  # fmt: skip
+from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
+from creativity_lens.model_hub import Found, Listing, find_model
+from creativity_lens.tokens import chat_text, choose_template, load_tokenizer, own_tokens, text_pieces, token_bytes
 
 ResidualHook = Callable[[Tensor], Tensor | None]
 
 
-class _LastLayerReached(Exception):
+class _LastLayerReached(Exception):  # noqa: N818  it is no error
     """Raised inside a hook to leave the forward pass once the last wanted block has run."""
 
 
@@ -37,14 +51,14 @@ class Model:
     """A loaded model with its tokenizer, template and provenance. Made by `load_model`; never changed afterwards."""
 
     name: str  # as the user asked for it
-    id: str  # hub id, or the folder
-    revision: str | None  # commit or branch on the hub; None for a folder
+    id: str  # built-in name, hub id, or the folder
+    revision: str | None  # commit on the hub; None for a built-in model or a folder
     bridge: Any  # TransformerBridge, raw weights
     tokenizer: Any
     template: str  # "chat" or "none"
     config_hash: str
-    weights_hash: str
-    device: torch.device
+    weights_hash: str  # "sha256:..." of the weights, or "commit:..." where the hub's cache does not tell it
+    device: torch.device  # where token ids go; with several GPUs, that of the embeddings
     dtype: torch.dtype
 
     @property
@@ -60,20 +74,20 @@ class Model:
     @cached_property
     def vocabulary(self) -> int:
         """Number of logits the model returns, which may exceed the tokenizer's entries."""
-        return int(self.bridge.original_model.get_output_embeddings().weight.shape[0])
+        return int(self._lm.get_output_embeddings().weight.shape[0])
 
     @cached_property
     def context(self) -> int:
-        """Longest sequence the model takes, in tokens."""
-        return int(self.bridge.cfg.n_ctx)
+        """Longest sequence the model takes, in tokens; 2,048 where positions are relative and none is named."""
+        return int(self.bridge.cfg.n_ctx or 2048)
 
     @cached_property
     def end_ids(self) -> tuple[int, ...]:
         """Token ids that end a text: the tokenizer's, and those of the generation config."""
-        config = getattr(self.bridge.original_model, "generation_config", None)
+        config = getattr(self._lm, "generation_config", None)
         listed = getattr(config, "eos_token_id", None)
-        ids = listed if isinstance(listed, list) else [listed]
-        return tuple(sorted({int(i) for i in [*ids, self.tokenizer.eos_token_id] if i is not None}))
+        ids = [*(listed if isinstance(listed, list) else [listed]), self.tokenizer.eos_token_id]
+        return tuple(sorted({int(i) for i in ids if i is not None and i < self.vocabulary}))
 
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
@@ -82,14 +96,15 @@ class Model:
         Position 0 is never measured, so a text needs something in front of it.
         """
         for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
+            if token is not None and token < self.vocabulary:
                 return (int(token),)
         return (0,)
 
     @cached_property
     def pad_id(self) -> int:
-        """Fills the masked positions of a batch; any id would do."""
-        return int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.start_ids[0])
+        """Fills the masked positions of a batch; any id of the vocabulary would do."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad) if pad is not None and pad < self.vocabulary else self.start_ids[0]
 
     @cached_property
     def template_hash(self) -> str:
@@ -103,18 +118,17 @@ class Model:
     def encode_prompt(self, prompt: str) -> EncodedPrompt:
         """A prompt as the model is to be asked: in its chat template, or as plain text followed by a line break.
 
-        `own` marks the tokens of the prompt's own words; template and beginning tokens are False.
+        `own` marks the tokens of the prompt's own words; template and beginning tokens are False. Beginning tokens come
+        from the template alone, so there is never a second one. Raises `InputError` for a prompt of the context's
+        length or more, and for a template that takes no user message.
         """
         if self.template == "chat":
-            message = [{"role": "user", "content": prompt}]
-            whole = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-            start = whole.rfind(prompt.strip())
-            end = start + len(prompt.strip())
+            whole, spans = chat_text(self.tokenizer, prompt)
             front: tuple[int, ...] = ()
         else:
-            whole, start, end, front = prompt + "\n", 0, len(prompt), self.start_ids
+            whole, spans, front = prompt + "\n", [(0, len(prompt))], self.start_ids
         encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        own = tuple(start <= a and b <= end and b > a for a, b in encoded["offset_mapping"])
+        own = own_tokens(whole, encoded["offset_mapping"], spans)
         ids = front + tuple(encoded["input_ids"])
         if len(ids) >= self.context:
             raise InputError(
@@ -128,9 +142,15 @@ class Model:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The readable piece of text that each token adds; joined, they are the text."""
-        texts = [self.decode(ids[: n + 1]) for n in range(len(ids))]
-        return [text[len(before) :] for before, text in zip(["", *texts[:-1]], texts, strict=True)]
+        """The readable piece of text that each token adds; joined, they are `decode(ids)`.
+
+        A token that ends inside a character gives "", the one that completes it gives the character.
+        """
+        return text_pieces(ids, self._token_bytes, self.decode)
+
+    @cached_property
+    def _token_bytes(self) -> list[bytes]:
+        return token_bytes(self.tokenizer)
 
     def forward(
         self,
@@ -142,10 +162,11 @@ class Model:
         keep: int = 0,
     ) -> Float[Tensor, "batch kept vocab"]:
         """Logits at the last `keep` positions (0 = at all), with gradients off; hooks fire."""
-        return self._lm(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
-            use_cache=cache is not None, logits_to_keep=keep,
-        ).logits  # fmt: skip
+        with torch.no_grad():
+            return self._lm(
+                input_ids=ids, past_key_values=cache, use_cache=cache is not None, logits_to_keep=keep,
+                **_given(attention_mask=mask, position_ids=positions),
+            ).logits  # fmt: skip
 
     def residuals(
         self,
@@ -158,16 +179,15 @@ class Model:
         """Run the blocks up to the last layer in `hooks`, without the LM head, for the sake of the hooks alone."""
         last = max(hooks)
 
-        def stop(residual: Tensor) -> None:
-            hooks[last](residual)
+        def stop(residual: Tensor) -> Tensor | None:
+            replaced = hooks[last](residual)
             if last < self.n_layers - 1:
                 raise _LastLayerReached
+            return replaced
 
-        try:
-            with self.hooks({**hooks, last: stop}):
-                self._lm.base_model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
-        except _LastLayerReached:
-            pass
+        given = _given(attention_mask=mask, position_ids=positions)
+        with suppress(_LastLayerReached), self.hooks({**hooks, last: stop}), torch.no_grad():
+            self._lm.base_model(input_ids=ids, use_cache=False, **given)
 
     @contextmanager
     def hooks(self, by_layer: Mapping[int, ResidualHook]) -> Iterator[None]:
@@ -193,8 +213,13 @@ class Model:
         )
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that are not None: some architectures (with ALiBi, say) know no positions."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def load_model(
-    name: str = "pocket-chat",
+    name: str | Path = "pocket-chat",
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -202,12 +227,77 @@ def load_model(
     devices: int | str | None = None,
     template: str = "auto",
 ) -> Model:
-    """TEMPORARY SHAPE, to be deepened: load a built-in or local model."""
+    """Load a built-in model, a hub repository or a folder in Hugging Face format, weights raw, ready to be read.
+
+    `name` is tolerant ("Llama 2 7b chat"; see `model_names`); `revision` is a branch, tag or commit of the hub, whose
+    cached state is used if there is one. `device` is "auto", "cpu", "cuda", "cuda:N" or "mps", `devices` a number of
+    GPUs (or "auto") to spread the model over. `dtype` is "float32", "bfloat16", "float16" or "auto": float32 on the
+    CPU, elsewhere as stored. `template` "auto" asks chat models in their chat template and base models in plain text,
+    "none" always in plain text, "chat" always in the template.
+
+    Everything that can be known is checked before weights are read (format, architecture, memory). Raises `InputError`,
+    one line, for whatever cannot be loaded. Weights come from safetensors only and no code of the repository runs.
+
+    >>> model = load_model("pocket-chat")
+    >>> model.n_layers, model.d_model
+    (8, 192)
+    """
+    check_choice("template", template, ("auto", "none", "chat"))
+    check_choice("dtype", dtype, ("auto", *DTYPES))
+    place, gpus = choose_device(device), count_devices(devices, device)
+
+    def refuse_early(listing: Listing) -> None:
+        wanted = choose_dtype(dtype, place, stored_dtype(listing.stored))
+        refuse_too_large(listing.repo, listing.stored, wanted, place, gpus=gpus)
+
+    found = find_model(name, revision=revision, before_download=refuse_early)
+    files = found.files
+    chosen = choose_dtype(dtype, place, stored_dtype(files.stored))
+    refuse_too_large(found.id, files.stored, chosen, place, fused=files.fused, gpus=gpus)
+    with quiet_loaders():
+        tokenizer = load_tokenizer(found.files.folder, found.id)
+        bridge = _boot(found, DTYPES[chosen], place, gpus)
+    return Model(
+        name=str(name),
+        id=found.id,
+        revision=found.commit,
+        bridge=bridge,
+        tokenizer=tokenizer,
+        template=choose_template(tokenizer, template, found.id),
+        config_hash=config_hash(files.config),
+        weights_hash=weights_hash(files.weights, commit=found.commit),
+        device=torch.device(bridge.cfg.device),
+        dtype=DTYPES[chosen],
+    )
+
+
+def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int) -> Any:
+    """The bridge: weights raw, every one of them from the files, gradients off."""
     from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
 
-    from creativity_lens.files import data_folder
-
-    folder = str(data_folder() / "pocket" / name.removeprefix("pocket-")) if name.startswith("pocket-") else name
-    bridge = TransformerBridge.boot_transformers(folder, device="cpu")
-    chat = template == "auto" and name != "pocket-base" and bool(bridge.tokenizer.chat_template)
-    return Model(name, folder, revision, bridge, bridge.tokenizer, "chat" if chat else "none", "", "", torch.device("cpu"), torch.float32)
+    architecture = next(iter(found.files.config.get("architectures") or []), "")
+    if architecture.endswith("ForConditionalGeneration") and importlib.util.find_spec("torchvision") is None:
+        # TransformerLens would run pip by itself
+        raise InputError(f"{found.id}: expected torchvision, for it also sees images; run `pip install torchvision`.")
+    loader = NotingLoader(get_hf_model_class_for_architecture(architecture))
+    target: dict[str, Any] = {"n_devices": gpus} if gpus > 1 else {"device": str(place)}
+    try:
+        folder = str(found.files.folder)
+        bridge = TransformerBridge.boot_transformers(folder, dtype=dtype, model_class=loader, **target)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise InputError(f"{found.id}: ran out of memory on {place}; use a smaller model or dtype.") from error
+    except Exception as error:  # whatever two libraries may raise on files from elsewhere
+        refusal = f"{found.id}: TransformerLens cannot load it ({one_line(error)}); choose another model."
+        raise InputError(own_code(found.id) if "trust_remote_code" in str(error) else refusal) from error
+    if loader.missing:
+        raise InputError(
+            f"{found.id}: expected every weight of a {architecture}, {len(loader.missing)} are missing "
+            f"({loader.missing[0]}); the files do not belong to config.json: fetch them again."
+        )
+    if getattr(bridge.cfg, "is_stateful", False) or "blocks.0.hook_out" not in bridge.hook_dict:
+        raise InputError(f"{found.id}: expected a transformer with attention in blocks, got a {architecture}.")
+    language_model: Any = bridge.original_model
+    language_model.eval().requires_grad_(False)
+    language_model.config.output_attentions = False  # the bridge asks for them; nobody here reads them
+    return bridge

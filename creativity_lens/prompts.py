@@ -28,7 +28,7 @@ from creativity_lens.rows import (
 
 KINDS = ("premise", "manner", "response")
 SPLITS = ("train", "dev", "test")
-CONTROLS = ("register", "sentiment")
+CONTROLS = ("register", "sentiment", "formality")
 
 _FEWEST_PAIRS = 8
 _FEWEST_CLUSTERS = 8  # no interval is given below 8 clusters, so the test split gets 8 topics as soon as it can

@@ -1,9 +1,9 @@
 """From logits to a token: truncations, and luck that is shared between conditions.
 
-Sampling is `argmax(logits + T * noise)` with Gumbel noise from a counter-based generator keyed by (prompt, seed) and counted
-by (step, token id). The same prompt and seed therefore draw the same luck in every condition and in every batch, which
-makes differences between conditions far less noisy than independent draws would (the Gumbel-max trick, used as common
-random numbers). A temperature of 0 is greedy.
+Sampling is `argmax(logits + T * noise)` with Gumbel noise from a counter-based generator keyed by (prompt, seed) and
+counted by (step, token id). The same prompt and seed therefore draw the same luck in every condition and in every batch,
+which makes differences between conditions far less noisy than independent draws would (the Gumbel-max trick, used as
+common random numbers). A temperature of 0 is greedy.
 """
 
 import hashlib
@@ -20,13 +20,15 @@ from creativity_lens.errors import InputError
 def gumbel_noise(prompt_id: str, seed: int, step: int, size: int) -> Float[np.ndarray, " vocab"]:
     """Standard Gumbel noise for the `size` token ids of one step; a function of its arguments alone.
 
+    Always finite, between -2.82 and 16.64: an id that trails the best one by more than 19.5 T logits is never drawn.
+
     >>> bool((gumbel_noise("p", 0, 3, 10) == gumbel_noise("p", 0, 3, 20)[:10]).all())
     True
     """
     key = np.frombuffer(hashlib.blake2b(f"{seed}:{prompt_id}".encode(), digest_size=16).digest(), np.uint64)
     bits = np.random.Philox(key=key, counter=[0, 0, 0, step]).random_raw((size + 1) // 2).view(np.uint32)[:size]
-    # 24 bits and a half step: never 0 and never 1, so both logarithms are finite in float32
-    uniform = ((bits >> 8).astype(np.float32) + np.float32(0.5)) * np.float32(2**-24)
+    # 23 bits and a half step are exact in float32: never 0, never 1, both logarithms finite (24 bits would round to 1)
+    uniform = ((bits >> 9).astype(np.float32) + np.float32(0.5)) * np.float32(2**-23)
     return -np.log(-np.log(uniform))
 
 
@@ -42,7 +44,11 @@ def next_tokens(
 ) -> Int[Tensor, " row"]:
     """One token id a row. Rows of temperature 0 are greedy; without noise all rows are.
 
-    Truncations apply to the distribution at the row's temperature, in the order top-k, top-p, min-p; `banned` ids are never drawn.
+    Truncations apply to the distribution at the row's temperature, in the order top-k, top-p, min-p; `banned` ids are
+    never drawn. A row whose logits hold a NaN draws the id of a NaN.
+
+    >>> next_tokens(torch.tensor([[0.0, 2.0, 1.0]]), None, torch.tensor([0.0]), banned=(1,))
+    tensor([2])
     """
     logits = logits.float()
     if banned:
@@ -60,7 +66,9 @@ def support(
 ) -> Bool[Tensor, "row vocab"]:
     """The token ids that the truncations leave. The likeliest id is always among them.
 
-    Nucleus sampling looks at growing heads of the distribution instead of sorting the vocabulary of every row.
+    top-k: the k likeliest; top-p (nucleus): the shortest head that holds at least `top_p` of what top-k left; min-p: those
+    at least `min_p` times as likely as the likeliest. Ids tied with the last one kept are kept, so the order of ids never
+    matters. The nucleus is found from growing heads of the distribution, not from a sort of every row's vocabulary.
     """
     check_truncation(top_p, top_k, min_p)
     kept = torch.ones_like(logits, dtype=torch.bool)

@@ -26,7 +26,8 @@ DEGENERATE = 0.005  # share of draws without a jackknife error above which the o
 
 Weights = Float[np.ndarray, "draw cluster"]
 Statistic = Callable[[Any], Any]  # Weights -> Float[draw], or Float[draw, candidate] for those that compare candidates
-Clusters = Sequence[str] | Shaped[np.ndarray, " pair"]
+Pairs = Float[np.ndarray, " pair"]
+Clusters = Sequence[str] | Shaped[np.ndarray, " pair"]  # which cluster each pair belongs to
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,7 @@ def auc(high: Float[np.ndarray, " high"], low: Float[np.ndarray, " low"]) -> flo
     return float((ranks[: len(high)].sum() - len(high) * (len(high) + 1) / 2) / (len(high) * len(low)))
 
 
-def auc_interval(
-    high: Float[np.ndarray, " pair"],
-    low: Float[np.ndarray, " pair"],
-    clusters: Clusters,
-    *,
-    draws: int = 1999,
-    seed: int = 0,
-) -> Estimate:
+def auc_interval(high: Pairs, low: Pairs, clusters: Clusters, *, draws: int = 1999, seed: int = 0) -> Estimate:
     """AUC of two aligned columns of scores with an interval over clusters (the pairs' topics); NaN pairs are dropped.
 
     Two copies of one cluster in a draw are never compared with each other: such couples do not exist in the sample, and
@@ -155,9 +149,7 @@ def auc_interval(
     return cluster_bootstrap(statistic, n, draws=draws, seed=seed, unit="share", bounds=(0.0, 1.0))
 
 
-def paired_accuracy(
-    margins: Float[np.ndarray, " pair"], clusters: Clusters, *, draws: int = 1999, seed: int = 0
-) -> Estimate:
+def paired_accuracy(margins: Pairs, clusters: Clusters, *, draws: int = 1999, seed: int = 0) -> Estimate:
     """Share of pairs with a margin above 0 (0 counts half); clusters weigh by their pairs; NaN pairs are dropped.
 
     >>> paired_accuracy(np.array([0.2, 0.1, -0.3, 0.0]), ["sea", "sea", "bread", "tax"]).value
@@ -245,9 +237,7 @@ def selection_share(
     return won / max(won.sum(), 1)
 
 
-def _clusters(
-    values: Float[np.ndarray, " pair"], clusters: Clusters
-) -> tuple[Bool[np.ndarray, " pair"], Int[np.ndarray, " kept"], int]:
+def _clusters(values: Pairs, clusters: Clusters) -> tuple[Bool[np.ndarray, " pair"], Int[np.ndarray, " kept"], int]:
     """Which pairs have a value, the cluster number of each of those, and the number of clusters."""
     if len(clusters) != len(values):
         raise InputError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from creativity_lens.cells import Cell, coherence_interval
 from creativity_lens.statistics import Estimate, paired_accuracy, rank_p, smallest_detectable, t_interval
@@ -47,7 +48,7 @@ class Verdict:
     outcome: str  # STEERS, NOT_ENOUGH or BLIND
     sentence: str
     parts: tuple[Part, ...]
-    smallest_detectable_gain: float  # gaps; NaN below 8 prompts
+    smallest_detectable_gain: float  # gaps; NaN below 8 prompts or 19 controls, when nothing could be claimed
     concept: str = "creativity"
 
 
@@ -123,12 +124,12 @@ def judge(
     if strength is not None:
         push += f" with strength {strength:.2f}"
     more = MORE.get(concept, f"higher on {concept}")
-    detectable = smallest_detectable(cell.gain)
+    detectable = _smallest_detectable_gain(cell, known_controls)
     if all(part.passed for part in parts):
         beaten = int(np.sum(known_controls < gain.value))
         sentence = (
             f"{push[0].upper()}{push[1:]} makes texts score {gain.value:.2f} gaps {more} "
-            f"({_interval(gain)}, {gain.n} prompts), more than {beaten} of {rank.n} matched control pushes did, "
+            f"({_interval(gain, 0.0)}, {gain.n} prompts), more than {beaten} of {rank.n} matched control pushes did, "
             f"with {coherence.value:.2f} of coherence kept."
         )
         return Verdict(STEERS, sentence, parts, detectable, concept)
@@ -136,7 +137,7 @@ def judge(
     seen = (
         f"the smallest gain this run could have detected is {detectable:.2f} gaps"
         if math.isfinite(detectable)
-        else "too few prompts to say what gain this run could have detected"
+        else "a run of this size could not have shown a gain of any size"
     )
     sentence = f"Not enough evidence that {push} makes texts {more}: {reasons}; {seen}."
     return Verdict(NOT_ENOUGH, sentence, parts, detectable, concept)
@@ -159,39 +160,54 @@ def with_control(verdict: Verdict, positive_control: Verdict) -> Verdict:
     return replace(verdict, outcome=BLIND, sentence=sentence)
 
 
+def _smallest_detectable_gain(cell: Cell, controls: Float[np.ndarray, " control"]) -> float:
+    """The gain that passes both gain and controls four times in five, given these controls and the prompts' noise.
+
+    The t test alone would promise too much: the gain must also beat all controls but the few that p <= 0.05 allows.
+    """
+    alone = smallest_detectable(cell.gain)
+    if len(controls) < FEWEST_CONTROLS or not math.isfinite(alone):
+        return math.nan
+    allowed = math.floor(HIGHEST_P * (len(controls) + 1) + 1e-9)  # of 39 controls, the second largest must be beaten
+    limit = float(np.sort(controls)[-allowed])
+    known = cell.gain[np.isfinite(cell.gain)]
+    return max(alone, limit + float(stats.t.ppf(0.8, len(known) - 1) * stats.sem(known)))
+
+
 def _reason(part: Part) -> str:
     """Why a part does not support the claim, with its numbers."""
     estimate = part.estimate
-    value, interval = f"{estimate.value:.2f}", _interval(estimate)
+    value = f"{estimate.value:.2f}"
     unmeasured = part.passed is None
     match part.key:
         case "gain" if unmeasured:
             return f"{estimate.n} prompts are too few for an interval of the gain"
         case "gain":
-            return f"the gain of {value} gaps is not shown to be above 0 ({interval}, {estimate.n} prompts)"
+            return f"the gain of {value} gaps is not shown to be above 0 ({_interval(estimate, 0.0)}, {estimate.n} prompts)"
         case "controls" if unmeasured:
             return f"{estimate.n} measured control pushes are too few to compare with ({FEWEST_CONTROLS} are needed)"
         case "controls":
             as_good = round(estimate.value * (estimate.n + 1)) - 1
-            return f"{as_good} of {estimate.n} matched control pushes raised the score as much (rank p {value})"
+            return f"{as_good} of {estimate.n} matched control pushes did as well (rank p {estimate.value:.3f})"
         case "coherence" if unmeasured:
             return f"coherence was measured on too few prompts ({estimate.n})"
         case "coherence":
             return (
-                f"{value} of coherence is kept ({interval}, {estimate.n} prompts), "
-                f"where the lower end has to be {LEAST_COHERENCE:.2f}"
+                f"{value} of coherence is kept ({_interval(estimate, LEAST_COHERENCE)}, {estimate.n} prompts), "
+                f"where the lower end must reach {LEAST_COHERENCE:.2f}"
             )
         case _ if unmeasured:
             return f"{estimate.n} topics of test pairs are too few to trust the scoring direction"
         case _:
             return (
-                f"the scoring direction orders {value} of the test pairs rightly ({interval}, {estimate.n} topics), "
-                "not shown to be better than chance"
+                f"the scoring direction orders {value} of the test pairs rightly "
+                f"({_interval(estimate, CHANCE)}, {estimate.n} topics), not shown to be better than chance"
             )
 
 
-def _interval(estimate: Estimate) -> str:
-    return f"95 % interval {estimate.low:.2f} to {estimate.high:.2f}"
+def _interval(estimate: Estimate, limit: float) -> str:
+    digits = 3 if round(estimate.low, 2) == round(limit, 2) else 2  # rounding must not hide the side of the limit
+    return f"95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
 
 
 def _join(reasons: list[str]) -> str:

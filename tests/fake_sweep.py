@@ -76,14 +76,14 @@ def _rows(concept: str, rng: np.random.Generator, layers: int, prompts: int, bes
         if stage == "dev":
             add(stage, condition, "quality", "share", quality, 0.08, **where)
 
-    norms = 3.0 * 1.35 ** np.arange(layers)
+    norms = 3.0 * 8 ** (np.arange(layers) / layers)
     for layer in range(layers):
         auc = 0.62 + 0.3 * np.exp(-(((layer - best) / (0.5 * layers)) ** 2))
         for method, less in (("mean_difference", 0.0), ("first_component", 0.06)):
             add("readout", "direction", "auc", "share", auc - less, 0.05, layer=layer, method=method)
             add("readout", "direction", "paired_accuracy", "share", auc - less + 0.02, 0.06, layer=layer, method=method)
         add("readout", "direction", "stability", "cosine", 0.5 + 0.4 * layer / layers, 0.05, layer=layer)
-        add("readout", "direction", "method_cosine", "cosine", 0.7 + 0.02 * layer, layer=layer)
+        add("readout", "direction", "method_cosine", "cosine", 0.7 + 0.2 * layer / layers, layer=layer)
         add("readout", "direction", "residual_norm", "residual units", norms[layer], layer=layer)
         add("readout", "direction", "gap", "residual units", 0.18 * norms[layer] * (auc - 0.4), layer=layer)
         add("readout", "direction", "dev_margin", "gaps", 2 * auc - 1.2, 0.12, layer=layer)
@@ -213,7 +213,7 @@ def _run(layers: int, prompts: int, best: int, names: dict[str, str]) -> dict[st
         "seed": 0,
         "layers": list(range(layers)),
         "drawn_only": list(range(int(np.ceil(0.8 * layers)), layers)),
-        "norms": (3.0 * 1.35 ** np.arange(layers)).tolist(),
+        "norms": (3.0 * 8 ** (np.arange(layers) / layers)).tolist(),
         "choice": choice,
         "layer_set": {
             "confidence_set": [layer for layer in (best, best + 1) if layer < layers],
@@ -234,7 +234,7 @@ def _run(layers: int, prompts: int, best: int, names: dict[str, str]) -> dict[st
             "outcome": "steers",
             "sentence": f"Layer {best} makes text more imaginative in register, so the assay finds what is there.",
             "choice": dict(choice),
-            "parts": [dict(part, passed=True) for part in parts],
+            "parts": [dict(part, passed=True, estimate=part["estimate"] or 0.9) for part in parts],
         },
         "rows": {"dev": 1024, "test": 5376},
         "timings": {"pairs": 0.2, "activations": 4.1, "dev": 21.0, "test": 64.5, "scoring": 9.25},

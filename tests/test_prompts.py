@@ -130,11 +130,14 @@ def test_every_split_is_spread_over_domains(sizes):
             assert abs(alone - share * small) <= 2, "small domains do not all fall on one side"
 
 
-def test_a_topic_of_two_domains_stays_whole():
+def test_a_topic_of_two_domains_stays_whole_in_any_order_of_rows():
     pairs = make_pairs([4, 4])
     pairs[0] = replace(pairs[0], domain="d1")
-    for parts in (split_pairs(pairs), halve_topics(pairs), split_pairs(pairs[::-1])):
-        assert sum(len(topics(part)) for part in parts) == 8
+    for divide in (split_pairs, halve_topics):
+        for seed in range(20):
+            parts = [topics(part) for part in divide(pairs, seed=seed)]
+            assert sum(map(len, parts)) == 8
+            assert parts == [topics(part) for part in divide(pairs[::-1], seed=seed)]
 
 
 def test_splits_in_the_rows_are_kept():
@@ -174,6 +177,16 @@ def test_halves_of_topics_of_unequal_size_differ_by_one_topic_at_most():
         pairs = [pair for pair in whole if int(pair.id.rsplit("-", 1)[1]) < kept[pair.topic]]
         one, other = halve_topics(pairs, seed=seed)
         assert abs(len(one) - len(other)) <= max(kept.values())
+
+
+@pytest.mark.parametrize("sizes", [[1] * 10, [10]], ids=["in ten domains", "in one domain"])
+def test_a_large_topic_is_made_good_by_small_ones(sizes):
+    pairs = make_pairs(sizes, per_topic=9)
+    pairs = [pair for pair in pairs if pair.topic == pairs[0].topic or pair.id.endswith("-0")]
+    for seed in range(10):
+        one, other = halve_topics(pairs, seed=seed)
+        assert len(one) == len(other) == 9
+        assert {len(topics(one)), len(topics(other))} == {1, 9}
 
 
 def test_folds_hold_every_pair_out_once():

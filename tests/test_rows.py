@@ -104,7 +104,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path):
     file = write_rows(tmp_path / "pairs.jsonl", {})
     sound = file.read_bytes()
     refusals = []
-    for _ in range(400):
+    for _ in range(150):
         damaged = bytearray(sound)
         for _ in range(draw.randint(1, 3)):
             start = draw.randrange(len(damaged))
@@ -114,5 +114,5 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path):
             load_pairs(file)
         except InputError as error:
             refusals.append(str(error))
-    assert len(refusals) > 300
+    assert len(refusals) > 100
     assert [message for message in refusals if not message.isprintable()] == []

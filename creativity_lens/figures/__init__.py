@@ -11,10 +11,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from creativity_lens.errors import check_choice
-from creativity_lens.figures.cells import quality_map, tradeoff
 from creativity_lens.figures.depth import control_curve, depth_curve
-from creativity_lens.figures.dose import dose, leak
-from creativity_lens.figures.readout import nuisance, readout, transfer
+from creativity_lens.figures.dose import dose
+from creativity_lens.figures.leak import leak
+from creativity_lens.figures.nuisance import nuisance
+from creativity_lens.figures.quality import quality_map
+from creativity_lens.figures.readout import readout, transfer
+from creativity_lens.figures.tradeoff import tradeoff
 
 __all__ = [
     "FIGURES",

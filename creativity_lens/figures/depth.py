@@ -15,6 +15,7 @@ from creativity_lens.figures.rows import (
     measured,
     number,
     percent,
+    plain,
     reading,
     select,
 )
@@ -29,6 +30,7 @@ from creativity_lens.figures.style import (
     interval,
     layer_axis,
     level,
+    log_axis,
     not_chosen,
     on,
     panels,
@@ -48,7 +50,7 @@ def depth_curve(table: pd.DataFrame, run: dict[str, Any], *, concept: str | None
         >>> sweep.figure("depth").show()  # doctest: +SKIP
     """
     concept = concept or main_concept(run)
-    title = f"Gain of each layer on test prompts ({concept})"
+    title = f"Gain of each layer on test prompts ({plain(concept)})"
     gains = measured(select(table, concept=concept, stage="test", condition="layer", measure="gain"))
     gains = gains[gains["layer"].notna()].drop_duplicates("layer")
     if gains.empty:
@@ -59,10 +61,10 @@ def depth_curve(table: pd.DataFrame, run: dict[str, Any], *, concept: str | None
     gains = gains.assign(
         push=[pushes.get(layer, float("nan")) for layer in layers], said=_said(table, run, concept, gains)
     )
+    not_chosen(figure, layers, drawn_only(run), panel=1)
     for panel in (1, 2):
         level(figure, 0, panel=panel)
         axes(figure, panel, y={"range": _shared_range(table, run)})
-    not_chosen(figure, layers, drawn_only(run), panel=1)
     _band(figure, table, concept, pushes)
     _flips(figure, table, concept)
     _points(figure, run, concept, gains)
@@ -111,7 +113,7 @@ def _said(table: pd.DataFrame, run: dict[str, Any], concept: str, gains: pd.Data
         if layer in shares:
             lines.append(f"chosen in {percent(shares[layer])} of resampled sets of dev prompts")
         if layer in drawn_only(run):
-            lines.append("drawn, never up for choice")
+            lines.append("drawn, not up for choice")
         said.append("<br>".join(lines))
     return said
 
@@ -135,19 +137,21 @@ def _points(figure: go.Figure, run: dict[str, Any], concept: str, gains: pd.Data
         ]
     else:
         kinds = [("layers", up, "circle", BLUE)]
-    kinds.append(("drawn, never up for choice", gains[gains["layer"].isin(never)], "diamond-open", MUTED))
+    kinds.append(("drawn, not up for choice", gains[gains["layer"].isin(never)], "diamond-open", MUTED))
+    ends = {gains["layer"].min(), gains["layer"].max(), choice_of(run, concept).get("layer")}
+    named = set(gains["layer"]) if len(gains) <= 12 else ends  # more names than that would cover one another
     for panel, along in ((1, "layer"), (2, "push")):
         shown = gains[gains[along].notna()]
-        line = {"color": BLUE, "width": 1, "dash": "solid" if panel == 1 else "dot"}
-        figure.add_scatter(
-            x=shown[along].tolist(),
-            y=shown["estimate"].tolist(),
-            mode="lines",
-            line=line,
-            hoverinfo="skip",
-            showlegend=False,
-            **on(panel),
-        )
+        if panel == 1:
+            figure.add_scatter(
+                x=shown["layer"].tolist(),
+                y=shown["estimate"].tolist(),
+                mode="lines",
+                line={"color": BLUE, "width": 1},
+                hoverinfo="skip",
+                showlegend=False,
+                **on(panel),
+            )
         for name, frame, symbol, colour in kinds:
             frame = frame[frame[along].notna()]
             if frame.empty:
@@ -156,7 +160,7 @@ def _points(figure: go.Figure, run: dict[str, Any], concept: str, gains: pd.Data
                 x=frame[along].tolist(),
                 y=frame["estimate"].tolist(),
                 mode="markers+text" if panel == 2 else "markers",
-                text=[str(int(layer)) for layer in frame["layer"]] if panel == 2 else None,
+                text=[f"\u2002{int(layer)}" if layer in named else "" for layer in frame["layer"]],
                 textposition="middle right",
                 textfont={"size": 12},
                 marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
@@ -208,7 +212,8 @@ def _band(figure: go.Figure, table: pd.DataFrame, concept: str, pushes: dict[int
             **on(1),
         )
     said = [
-        f"<b>layer {layer}</b>: {counts[layer]} controls (labels flipped)<br>median gain {number(band['middle'][layer])} gaps"
+        f"<b>layer {layer}</b>: {counts[layer]} controls (labels flipped)"
+        f"<br>median gain {number(band['middle'][layer])} gaps"
         f"<br>middle 90 %: {number(band['low'][layer])} to {number(band['high'][layer])} gaps"
         + ("" if pd.isna(prompts[layer]) else f"<br>n = {int(prompts[layer])} prompts")
         for layer in layers
@@ -273,7 +278,7 @@ def _shared_range(table: pd.DataFrame, run: dict[str, Any]) -> list[float]:
 
 
 def _push_axis(figure: go.Figure, pushes: dict[int, float]) -> None:
-    title = {"text": "KL of the next token, steered from clean (nats/token)"}
+    title = {"text": "KL of the next token (nats/token)"}
     values = [push for push in pushes.values() if push > 0]
     if not values:
         axes(figure, 2, x={"title": title, "showticklabels": False, "range": [0, 1]})
@@ -281,6 +286,6 @@ def _push_axis(figure: go.Figure, pushes: dict[int, float]) -> None:
             text="KL was not measured", x=0.5, y=0.5, xref="x2 domain", yref="y2 domain", showarrow=False
         )
     elif max(values) / min(values) > 20:
-        axes(figure, 2, x={"title": title, "type": "log", "dtick": "D2" if max(values) / min(values) < 100 else 1})
+        axes(figure, 2, x={"title": title} | log_axis(values))
     else:
         axes(figure, 2, x={"title": title, "range": [0, 1.15 * max(values)]})

@@ -4,6 +4,7 @@ The colours are those of Okabe and Ito (2008); ordered quantities use cividis. N
 also differ in symbol or dash.
 """
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -32,7 +33,7 @@ _AXIS = {
     "tickcolor": RULE,
     "ticklen": 4,
     "automargin": True,
-    "title": {"standoff": 8},
+    "title": {"standoff": 8, "font": {"size": 13}},
 }
 TEMPLATE = go.layout.Template(
     layout={
@@ -55,7 +56,7 @@ TEMPLATE = go.layout.Template(
 )
 
 
-def panels(title: str, heads: list[str], *, columns: int = 1, height: int = 420) -> go.Figure:
+def panels(title: str, heads: list[str], *, columns: int = 1, height: int = 420, between: float = 0.09) -> go.Figure:
     """An empty figure of `len(heads)` panels with a head over each: what its vertical axis shows, and the unit.
 
     Heads hang on their panel's own axes, and `layout.meta` says how many panels there are, so that the report can
@@ -65,27 +66,16 @@ def panels(title: str, heads: list[str], *, columns: int = 1, height: int = 420)
     figure = make_subplots(
         rows=rows,
         cols=columns,
-        horizontal_spacing=0.09 if columns > 1 else 0.0,
+        horizontal_spacing=between if columns > 1 else 0.0,
         vertical_spacing=0.3 / rows if rows > 1 else 0.0,
         specs=[
             [{} if row * columns + column < len(heads) else None for column in range(columns)] for row in range(rows)
         ],
     )
-    for place, head in enumerate(heads, start=1):
-        axis = "" if place == 1 else str(place)
-        figure.add_annotation(
-            text=f"<b>{head}</b>",
-            x=0,
-            y=1,
-            xref=f"x{axis} domain",
-            yref=f"y{axis} domain",
-            xanchor="left",
-            yanchor="bottom",
-            yshift=8,
-            showarrow=False,
-            align="left",
-            font={"size": 13},
-        )
+    for panel, head in enumerate(heads, start=1):
+        corner = {"x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 8}
+        text = {"text": f"<b>{head}</b>", "align": "left", "font": {"size": 13}, "showarrow": False}
+        figure.add_annotation(**text, **corner, **refs(panel, x="domain", y="domain"))
     return finish(figure, title, height=height, count=len(heads))
 
 
@@ -133,6 +123,38 @@ def interval(frame: pd.DataFrame, *, colour: str, along: str = "y") -> dict[str,
     return {f"error_{along}": bars}
 
 
+def curve(
+    figure: go.Figure,
+    frame: pd.DataFrame,
+    hover: list[str],
+    *,
+    label: str,
+    colour: str,
+    symbol: str,
+    panel: int,
+    dash: str = "solid",
+    bars: bool = True,
+) -> None:
+    """Estimates over layers as a line with markers and intervals; one entry in the legend for all panels."""
+    if frame.empty:
+        return
+    listed = {trace.legendgroup for trace in figure.data}
+    figure.add_scatter(
+        x=frame["layer"].tolist(),
+        y=frame["estimate"].tolist(),
+        mode="lines+markers",
+        line={"color": colour, "width": 1.5, "dash": dash},
+        marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+        hovertext=hover,
+        hoverinfo="text",
+        name=label,
+        legendgroup=label,
+        showlegend=label not in listed,
+        **(interval(frame, colour=colour) if bars else {}),
+        **on(panel),
+    )
+
+
 def layer_axis(figure: go.Figure, layers: list[int], *, panel: int, title: str = "Layer") -> None:
     """Whole layer numbers on the horizontal axis of a panel, thinned out for deep models."""
     if layers:
@@ -142,15 +164,27 @@ def layer_axis(figure: go.Figure, layers: list[int], *, panel: int, title: str =
         axes(figure, panel, x=axis | {"title": {"text": title}, "showgrid": False})
 
 
-def level(figure: go.Figure, value: float, *, panel: int, text: str = "", dash: str = "solid") -> None:
-    """A horizontal line over one panel (zero, chance, a threshold), named at its right end."""
-    axis = "" if panel == 1 else str(panel)
-    line = {"color": MUTED, "width": 1, "dash": dash}
-    figure.add_shape(
-        type="line", x0=0, x1=1, y0=value, y1=value, xref=f"x{axis} domain", yref=f"y{axis}", line=line, layer="below"
-    )
+def frame_cell(figure: go.Figure, x: float, y: float, *, colour: str, width: float, dash: str, panel: int = 1) -> None:
+    """A frame around one cell of a heat map."""
+    inset = 0.48 if dash == "solid" else 0.41
+    box = {"x0": x - inset, "x1": x + inset, "y0": y - inset, "y1": y + inset}
+    figure.add_shape(type="rect", **box, **refs(panel), line={"color": colour, "width": width, "dash": dash})
+
+
+def level(figure: go.Figure, value: float, *, panel: int) -> None:
+    """A horizontal line over one panel: zero, or chance."""
+    line = {"color": MUTED, "width": 1}
+    ends = {"x0": 0, "x1": 1, "y0": value, "y1": value}
+    figure.add_shape(type="line", **ends, **refs(panel, x="domain"), line=line, layer="below")
+
+
+def upright(figure: go.Figure, value: float, *, panel: int, text: str = "", **anchors: str) -> None:
+    """A vertical dotted line over one panel, named at its foot or wherever `anchors` puts the name."""
+    place = refs(panel, y="domain")
+    line = {"color": MUTED, "width": 1, "dash": "dot"}
+    figure.add_shape(type="line", x0=value, x1=value, y0=0, y1=1, **place, line=line, layer="below")
     if text:
-        note(figure, text, x=1, y=value, xref=f"x{axis} domain", yref=f"y{axis}", xanchor="right", yanchor="bottom")
+        note(figure, text, x=value, **({"y": 0, "xanchor": "left", "yanchor": "bottom"} | anchors), **place)
 
 
 def note(figure: go.Figure, text: str, **place: Any) -> None:
@@ -163,34 +197,37 @@ def not_chosen(figure: go.Figure, layers: list[int], never: set[int], *, panel: 
     shown = sorted(set(layers) & never)
     if not shown:
         return
-    axis = "" if panel == 1 else str(panel)
-    figure.add_shape(
-        type="rect",
-        x0=shown[0] - 0.5,
-        x1=max(layers) + 0.6,
-        y0=0,
-        y1=1,
-        xref=f"x{axis}",
-        yref=f"y{axis} domain",
-        fillcolor="#f3f1ea",
-        line={"width": 0},
-        layer="below",
-    )
-    note(
-        figure,
-        "never chosen",
-        x=(shown[0] - 0.5 + max(layers) + 0.6) / 2,
-        y=1,
-        xref=f"x{axis}",
-        yref=f"y{axis} domain",
-        yanchor="top",
-    )
+    place = refs(panel, y="domain")
+    start, end = shown[0] - 0.5, max(layers) + 0.6
+    box = {"x0": start, "x1": end, "y0": 0, "y1": 1, "fillcolor": "#f3f1ea", "line": {"width": 0}, "layer": "below"}
+    figure.add_shape(type="rect", **box, **place)
+    note(figure, "not up for choice", x=end, y=0.99, **place, xanchor="right", yanchor="top", textangle=-90)
 
 
 def axes(figure: go.Figure, panel: int, *, x: dict[str, Any] | None = None, y: dict[str, Any] | None = None) -> None:
     """Set the axes of one panel."""
     name = "" if panel == 1 else str(panel)
     figure.update_layout({f"xaxis{name}": x or {}, f"yaxis{name}": y or {}})
+
+
+def colour_bar(text: str) -> dict[str, Any]:
+    """A thin colour bar with its name along it."""
+    return {"title": {"text": text, "side": "right", "font": {"size": 12}}, "thickness": 12, "outlinewidth": 0}
+
+
+def log_axis(values: list[float]) -> dict[str, Any]:
+    """A logarithmic axis around positive values, labelled at 1, 2 and 5 of each decade, or at whole decades if wide."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1, 2, 5) if high - low <= 3 else (1,)
+    ticks = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+    ends = [math.log10(min(values)) - 0.12, math.log10(max(values)) + 0.12]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks], "range": ends}
+
+
+def refs(panel: int, *, x: str = "", y: str = "") -> dict[str, str]:
+    """Where a shape or a note of one panel is anchored: on its axes, or with "domain" on the panel's own 0..1."""
+    name = "" if panel == 1 else str(panel)
+    return {"xref": f"x{name} {x}".strip(), "yref": f"y{name} {y}".strip()}
 
 
 def on(panel: int) -> dict[str, str]:

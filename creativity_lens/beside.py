@@ -1,0 +1,114 @@
+"""What is said beside the verdict and is never part of the claim: temperature, prompting, a second reader, nuisances."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from creativity_lens.activations import collect_activations
+from creativity_lens.cells import Cell, coherence_of
+from creativity_lens.concept import Concept
+from creativity_lens.conditions import Measured, Texts, gain_of
+from creativity_lens.directions import mean_difference
+from creativity_lens.errors import InputError
+from creativity_lens.models import Model
+from creativity_lens.readout import table_row
+from creativity_lens.scoring import fit_scorer, read_texts
+from creativity_lens.statistics import Estimate, t_interval
+
+
+def against_prompt(texts: Texts, concept: Concept, measured: Measured, chosen: int) -> dict[str, str]:
+    """The chosen cell against a "be creative" prompt without steering, paired by prompt."""
+    (number,) = texts.find("prompted", concept.name)
+    difference = gain_of(texts, chosen, measured.score) - gain_of(texts, number, measured.score)
+    return _said("Against a 'be creative' prompt", "the prompt", t_interval(difference, unit="gaps"))
+
+
+def against_temperature(
+    texts: Texts, concept: Concept, measured: Measured, cells: dict[int, Cell], chosen: int
+) -> dict[str, str]:
+    """The chosen cell against raising the temperature until as much coherence is lost, paired by prompt.
+
+    The ladder's gain is interpolated at the chosen cell's coherence kept; temperature 1 is no steering, gain 0.
+    """
+    label = "Against temperature at equal coherence"
+    ones = np.ones((1, len(texts.prompts)))
+    ladder = [(1.0, 1.0, np.zeros(len(texts.prompts)))]
+    for number in texts.find("temperature", concept.name):
+        kept = float(coherence_of(ones, cells[number])[0])
+        ladder.append((texts.conditions[number].temperature, kept, gain_of(texts, number, measured.score)))
+    rising = sorted((step for step in ladder if step[0] >= 1.0), key=lambda step: step[0])
+    target = float(coherence_of(ones, cells[chosen])[0])
+    for (_, high, first), (_, low, second) in zip(rising[:-1], rising[1:], strict=True):
+        if low <= target <= high and high > low:
+            share = (high - target) / (high - low)
+            baseline = (1 - share) * first + share * second
+            difference = gain_of(texts, chosen, measured.score) - baseline
+            return _said(label, f"temperature at coherence {target:.2f}", t_interval(difference, unit="gaps"))
+    reach = f"the ladder reaches from {rising[0][1]:.2f} to {rising[-1][1]:.2f}"
+    return {"label": label, "text": f"Not comparable: the chosen cell keeps {target:.2f} of coherence, {reach}."}
+
+
+def _said(label: str, other: str, difference: Estimate) -> dict[str, str]:
+    if not np.isfinite(difference.low):
+        return {"label": label, "text": f"Not measured: {difference.n} prompts are too few for an interval."}
+    word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "not distinguishable from"
+    numbers = f"{difference.value:+.2f} gaps, 95 % interval {difference.low:.2f} to {difference.high:.2f}, {difference.n} prompts"
+    return {"label": label, "text": f"{word.capitalize()} {other} ({numbers})."}
+
+
+def second_reader(
+    model: Model, reader: Model, concept: Concept, texts: Texts, chosen: int, length: int
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The gain as another model reads it, in that reader's own gaps: a table row and a sentence.
+
+    Its layer is the same share of its depth. It removes this model's noise and its own edits, not a confound both share.
+    """
+    label = f"Second reader ({reader.name})"
+    if concept.scorer is None:
+        return {}, {"label": label, "text": "Not measured."}
+    layer = min(round((concept.scorer.layer + 1) / model.n_layers * reader.n_layers) - 1, reader.n_layers - 1)
+    fitted, scale = (
+        collect_activations(reader, pairs, layers=[layer], position="text", max_tokens=length)
+        for pairs in (concept.second_half, concept.splits["dev"])
+    )
+    try:
+        scorer = fit_scorer(mean_difference(fitted), scale, layer, length=length)
+    except InputError:
+        return {}, {"label": label, "text": "Does not separate the dev pairs, so it cannot say."}
+    rows = np.flatnonzero(np.isin(texts.place[:, 0], [chosen, *texts.find("unsteered")]))
+    wanted = texts.frame.iloc[rows]
+    ids = [reader.encode_text(text) for text in wanted["text"]]
+    score = np.full(len(texts.frame), np.nan)
+    score[rows] = scorer.score(read_texts(reader, ids, layer, length=length).means).numpy()
+    gain = t_interval(gain_of(texts, chosen, score), unit="gaps")
+    row = table_row("test", "second_reader", "gain", "gaps", gain, layer=layer, group=reader.name)
+    word = "agrees" if gain.low > 0 else "reads the opposite" if gain.high < 0 else "sees no clear gain"
+    said = f"{word.capitalize()}: {gain.value:+.2f} of its gaps (95 % interval {gain.low:.2f} to {gain.high:.2f}, {gain.n} prompts)."
+    return {"concept": concept.name, **row}, {"label": label, "text": said}
+
+
+def gain_left(
+    concept: Concept, texts: Texts, measured: Measured, chosen: int, nuisances: dict[str, Float[Tensor, "layer d_model"]]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The chosen cell's gain when nuisance directions are projected out of the score, one at a time and all together."""
+    if concept.scorer is None or not nuisances:
+        return [], []
+    index = concept.dev_texts.layers.index(concept.scorer.layer)
+    whole = float(np.nanmean(gain_of(texts, chosen, measured.score)))
+    groups = {name: vectors[index][None] for name, vectors in nuisances.items()}
+    groups["all of them"] = torch.cat(list(groups.values()))
+    rows, shares = [], []
+    for name, vectors in groups.items():
+        try:
+            scorer = concept.scorer.without(vectors, concept.dev_texts)
+        except InputError:
+            shares.append(f"{name}: nothing is left of the score")
+            continue
+        gain = t_interval(gain_of(texts, chosen, scorer.score(measured.means).numpy().astype(float)), unit="gaps")
+        row = table_row("test", "nuisance_removed", "gain_left", "gaps", gain, layer=concept.scorer.layer, group=name)
+        rows.append({"concept": concept.name, **row})
+        shares.append(f"{name} {gain.value / whole:.0%}" if whole > 0 else f"{name} {gain.value:+.2f} gaps")
+    return rows, [{"label": "Gain left without nuisance directions", "text": ", ".join(shares) + "."}]

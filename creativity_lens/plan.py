@@ -1,0 +1,67 @@
+"""The plan of a sweep: every number that is chosen before it runs, with its default."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from creativity_lens.errors import InputError, check_choice
+
+METHODS = ("mean_difference", "first_component")
+UNITS = ("norm", "gap", "raw")
+POSITIONS = ("response", "instruction", "last")
+FEWEST_CONTROLS = 19  # (1 + 0) / (19 + 1) is the largest p that can still be 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep draws and how much; the defaults are the built-in model's (about 7,700 texts of 48 tokens)."""
+
+    layers: str | Sequence[int] = "all"
+    strengths: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    strength_unit: str = "norm"  # of `strengths`: fraction of the median residual norm, gaps, or raw residual units
+    methods: tuple[str, ...] = ("mean_difference",)
+    position: str = "response"
+    samples: int = 4  # of the chosen cell on test prompts; half as many per dev cell and per layer
+    max_new_tokens: int = 48
+    controls: int = 39  # matched control pushes at the chosen layer
+    band: int = 19  # control pushes per layer, for the picture
+    temperatures: tuple[float, ...] = (0.7, 0.85, 1.15, 1.3, 1.5)
+    screen_pairs: int = 24
+    batch_rows: int | str = "auto"
+    cosine: bool = False  # score by cosine, as the paper of 2024 did
+    screen_only: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no sweep can run with."""
+        check_choice("strength unit", self.strength_unit, UNITS)
+        check_choice("position", self.position, POSITIONS)
+        for method in self.methods:
+            check_choice("method", method, METHODS)
+        if not self.strengths or not all(math.isfinite(s) and s > 0 for s in self.strengths):
+            raise InputError(f"strengths: expected numbers above 0, got {', '.join(map(str, self.strengths)) or 'none'}.")
+        if not all(math.isfinite(t) and t > 0 for t in self.temperatures):
+            raise InputError(f"temperatures: expected numbers above 0, got {', '.join(map(str, self.temperatures))}.")
+        for name, value, least in (
+            ("samples", self.samples, 1),
+            ("max-new-tokens", self.max_new_tokens, 8),
+            ("controls", self.controls, FEWEST_CONTROLS),
+            ("screen pairs", self.screen_pairs, 1),
+        ):
+            if value < least:
+                raise InputError(f"{name}: expected {least} or more, got {value}.")
+        if self.batch_rows != "auto" and int(self.batch_rows) < 1:
+            raise InputError(f"batch-rows: expected 'auto' or 1 or more, got {self.batch_rows}.")
+
+    @property
+    def few(self) -> int:
+        """Samples of a dev cell, of a layer on test, of a temperature."""
+        return max(1, self.samples // 2)
+
+    @property
+    def baseline(self) -> int:
+        """Samples without steering: many, since every condition is compared with them."""
+        return 2 * self.samples
+
+
+PRESETS = {"olson2024": Plan(layers="depth 0.25", strengths=(3.0,), strength_unit="raw", position="instruction", cosine=True)}

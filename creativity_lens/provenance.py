@@ -1,0 +1,98 @@
+"""What a run says of itself: model, pairs, prompts, versions, machine, options, and its verdict as plain values."""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from creativity_lens.concept import Concept
+from creativity_lens.files import sha256_text
+from creativity_lens.models import Model
+from creativity_lens.plan import Plan
+from creativity_lens.prompts import ContrastivePair, Prompt, fingerprint, split_pairs
+from creativity_lens.statistics import Estimate
+from creativity_lens.verdict import Verdict
+
+PACKAGES = (
+    "creativity-lens", "torch", "transformer-lens", "transformers", "numpy", "scipy", "scikit-learn", "pandas", "plotly",
+)  # fmt: skip
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """A model's identity and shape."""
+    return {
+        "name": model.name, "id": model.id, "revision": model.revision, "config_hash": model.config_hash,
+        "weights_hash": model.weights_hash, "template": model.template, "template_hash": model.template_hash,
+        "n_layers": model.n_layers, "d_model": model.d_model, "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+    }  # fmt: skip
+
+
+def describe_run(
+    model: Model, reader: Model | None, pairs: Sequence[ContrastivePair], dev: Sequence[Prompt], test: Sequence[Prompt],
+    plan: Plan, command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """run.json as it stands before anything has run."""
+    train, held, judged = split_pairs(pairs, seed=plan.seed)
+    return {
+        "format": 1,
+        "status": "running",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": command,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "machine": {
+            "platform": platform.platform(), "processor": platform.machine(), "python": platform.python_version(),
+            "threads": torch.get_num_threads(), "device": str(model.device),
+        },
+        "model": describe_model(model),
+        "reader": describe_model(reader) if reader is not None else None,
+        "pairs": {
+            "sha256": fingerprint(pairs), "n": len(pairs), "topics": len({pair.topic for pair in pairs}),
+            "splits": {"train": len(train), "dev": len(held), "test": len(judged)},
+        },
+        "prompts": {
+            "sha256": sha256_text(*(prompt.text for prompt in [*dev, *test])), "dev": len(dev), "test": len(test),
+        },
+        "options": asdict(plan),
+        "seed": plan.seed,
+        "rows": {},
+        "timings": {},
+        "warnings": [],
+        "batches_halved": [],
+        "prompts_text": {prompt.id: prompt.text for prompt in [*dev, *test]},
+    }  # fmt: skip
+
+
+def verdict_dict(verdict: Verdict | None, concept: Concept, plan: Plan) -> dict[str, Any]:
+    """A verdict as plain values; without one, why none was reached."""
+    if verdict is None:
+        why = (
+            "only screening was asked for, which claims nothing"
+            if plan.screen_only
+            else "at no layer that may be chosen does the direction separate the dev pairs"
+        )
+        sentence = f"Not enough evidence that pushing along the direction makes texts more creative: {why}."
+        return {"outcome": "not enough evidence", "sentence": sentence, "parts": [], "smallest_detectable_gain": None}
+    return {
+        "outcome": verdict.outcome,
+        "sentence": verdict.sentence,
+        "smallest_detectable_gain": verdict.smallest_detectable_gain,
+        "parts": [
+            {
+                "key": part.key, "question": part.question, **_plain(part.estimate), "needed": part.needed,
+                "passed": part.passed,
+            }
+            for part in verdict.parts
+        ],
+    }  # fmt: skip
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "estimate": float(estimate.value), "low": float(estimate.low), "high": float(estimate.high), "n": estimate.n,
+        "unit": estimate.unit,
+    }  # fmt: skip

@@ -1,0 +1,5 @@
+"""The report of a run: one self-contained HTML file, from a sweep's table, texts and run."""
+
+from creativity_lens.reports.page import MAX_BYTES, embedded_json, write_report
+
+__all__ = ["MAX_BYTES", "embedded_json", "write_report"]

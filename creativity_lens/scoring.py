@@ -1,0 +1,195 @@
+"""Scoring: finished texts read by the clean model. Nothing here edits the model.
+
+The score of a text x is s(x) = w . (mean_t h_r(x_t) - c) / G: the projection of its mean activation at the read-out layer r,
+read alone, on a direction w of unit length that was fitted on other pairs than the one that steered. G is the mean
+difference creative - boring on dev pairs at the same length, so the unit is the *gap*. A projection, not a cosine: the
+centred cosine of a mean grows with length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from creativity_lens.activations import Activations, collect_activations
+from creativity_lens.directions import Directions, mean_difference
+from creativity_lens.errors import InputError
+from creativity_lens.models import Model
+from creativity_lens.prefix import continue_rows, prefill
+from creativity_lens.progress import track
+from creativity_lens.prompts import ContrastivePair
+from creativity_lens.reading import Batch, Passage, alone, own_means, read
+
+LOGIT_BYTES = 128 << 20  # work space for logits, which dwarf everything else in a teacher-forced pass
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """A fitted score: reads a text's creativity (or another concept) in gaps."""
+
+    layer: int
+    vector: Float[Tensor, " d_model"]  # unit length
+    center: Float[Tensor, " d_model"]
+    gap: float  # residual units a gap
+    length: int | None  # texts are cut to this many tokens
+    cosine: bool = False  # score by the cosine with the raw mean, as arXiv 2412.06060 does (centring there: assumed none)
+
+    def score(self, means: Float[Tensor, "text d_model"]) -> Float[Tensor, " text"]:
+        """Scores of texts' mean activations at the scorer's layer, in gaps."""
+        if self.cosine:
+            return torch.nn.functional.normalize(means, dim=-1) @ self.vector / self.gap
+        return (means - self.center) @ self.vector / self.gap
+
+    def without(self, nuisances: Float[Tensor, "nuisance d_model"], gap_from: Activations) -> "Scorer":
+        """The same score with the span of some directions projected out, its gap measured anew on `gap_from`."""
+        basis = torch.linalg.qr(nuisances.T).Q
+        vector = torch.nn.functional.normalize(self.vector - basis @ (basis.T @ self.vector), dim=0)
+        unscaled = replace(self, vector=vector, gap=1.0)
+        return replace(unscaled, gap=_gap(unscaled, gap_from))
+
+
+def fit_scorer(
+    fitted: Directions, dev: Activations, layer: int, *, length: int | None, cosine: bool = False
+) -> Scorer:
+    """The score at `layer` from directions of one half of the pairs, in units of the dev pairs' mean difference.
+
+    Both must have been collected from texts read alone, cut to `length` tokens. Raises `InputError` where dev pairs do not
+    lie on the side that the direction says.
+    """
+    direction = fitted.at(layer)
+    unscaled = Scorer(layer, direction.vector, direction.center, 1.0, length, cosine)
+    return replace(unscaled, gap=_gap(unscaled, dev))
+
+
+def _gap(unscaled: Scorer, dev: Activations) -> float:
+    """Mean difference creative - boring on the dev pairs, in the unscaled score's units."""
+    index = dev.layers.index(unscaled.layer)
+    gap = float((unscaled.score(dev.creative[index]) - unscaled.score(dev.boring[index])).mean())
+    if not gap > 0:
+        raise InputError(
+            f"layer {unscaled.layer}: the direction does not separate the dev pairs (margin {gap:.3g}, expected above 0); "
+            "expected more pairs, or pairs that differ more."
+        )
+    return gap
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What the clean model's residual stream at one layer says of texts read alone."""
+
+    means: Float[Tensor, "text d_model"]  # NaN for an empty text
+    tokens: list[Float[Tensor, " pos"]]  # projection of each token on the probe, in its units; empty without one
+
+
+def read_texts(
+    model: Model,
+    texts: Sequence[Sequence[int]],
+    layer: int,
+    *,
+    length: int | None = None,
+    scorer: Scorer | None = None,
+    description: str = "scoring",
+) -> Readings:
+    """Mean activation at `layer` of each text (token ids) read alone; with `scorer`, also every token's score in gaps."""
+    means = torch.full((len(texts), model.d_model), torch.nan)
+    tokens: list[Tensor] = [torch.empty(0)] * len(texts)
+    kept: list[Tensor] = []
+    passages = [alone(model, text, length=length) for text in texts]
+
+    def see(batch: Batch, _: int, residual: Tensor) -> None:
+        kept.append(own_means(residual, batch.own))
+        if scorer is not None:
+            vector, center = scorer.vector.to(residual.device), scorer.center.to(residual.device)
+            kept.append((residual.float() @ vector - center @ vector) / scorer.gap)
+
+    def copy(batch: Batch) -> None:
+        means[batch.rows] = kept[0].cpu()
+        if scorer is not None:
+            own = batch.own.cpu()
+            for row, values, mine in zip(batch.rows, kept[1].cpu(), own, strict=True):
+                tokens[row] = values[mine]
+        kept.clear()
+
+    read(model, passages, [layer], see, after=copy, description=description)
+    return Readings(means, tokens)
+
+
+def read_passages(model: Model, passages: Sequence[Passage], layer: int) -> Float[Tensor, "text d_model"]:
+    """Mean activation at `layer` over each passage's own positions."""
+    means = torch.full((len(passages), model.d_model), torch.nan)
+
+    def see(batch: Batch, _: int, residual: Tensor) -> None:
+        means[batch.rows] = own_means(residual, batch.own).cpu()
+
+    read(model, passages, [layer], see)
+    return means
+
+
+def surprisals(
+    model: Model, prompts: Sequence[str], texts: Sequence[Sequence[int]], *, description: str = "surprisal"
+) -> Float[Tensor, " text"]:
+    """Mean surprisal of each text under the clean model given its prompt, in nats per token; NaN for an empty text.
+
+    Each distinct prompt runs once and its cache is shared by all of its texts.
+    """
+    values = torch.full((len(texts),), torch.nan)
+    order = sorted((i for i in range(len(texts)) if texts[i]), key=lambda i: (prompts[i], len(texts[i]), i))
+    with track(description, sum(map(len, texts)), unit="tokens") as advance, torch.inference_mode():
+        while order:
+            width = max(len(texts[i]) for i in order)
+            size = max(1, LOGIT_BYTES // (8 * width * model.vocabulary))
+            rows, order = order[:size], order[size:]
+            values[rows] = -_log_probabilities(model, [prompts[i] for i in rows], [texts[i] for i in rows])
+            advance(sum(len(texts[i]) for i in rows))
+    return values
+
+
+def _log_probabilities(model: Model, prompts: list[str], texts: list[Sequence[int]]) -> Float[Tensor, " text"]:
+    distinct = list(dict.fromkeys(prompts))
+    prefix = prefill(model, [model.encode_prompt(prompt).ids for prompt in distinct])
+    source = torch.tensor([distinct.index(prompt) for prompt in prompts], device=model.device)
+    width = max(map(len, texts))
+    ids = torch.full((len(texts), width), model.pad_id)
+    real = torch.zeros(len(texts), width)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)], real[row, : len(text)] = torch.tensor(text), 1.0
+    ids, real = ids.to(model.device), real.to(model.device)
+    logits = continue_logits(model, prefix.logits[source], *continue_rows(prefix, source, width), ids)
+    return ((token_log_probabilities(logits, ids) * real).sum(-1) / real.sum(-1)).cpu()
+
+
+def continue_logits(
+    model: Model, first: Tensor, cache: object, mask: Tensor, ids: Tensor
+) -> Float[Tensor, "row pos vocab"]:
+    """Teacher-forced logits for every token of `ids [row, pos]` that continues a cached prompt."""
+    if ids.shape[1] == 1:
+        return first[:, None]
+    start = mask.shape[1] - ids.shape[1]
+    width = ids.shape[1] - 1
+    positions = mask[:, :start].sum(-1, keepdim=True) + torch.arange(width, device=ids.device)
+    rest = model.forward(ids[:, :-1], mask=mask[:, : start + width], positions=positions, cache=cache)
+    return torch.cat([first[:, None], rest], dim=1)
+
+
+def token_log_probabilities(
+    logits: Float[Tensor, "row pos vocab"], ids: Tensor
+) -> Float[Tensor, "row pos"]:
+    """Log probability of each token, in nats, accumulated in float32."""
+    logits = logits.float()
+    return logits.gather(-1, ids[..., None])[..., 0] - logits.logsumexp(-1)
+
+
+def score_texts(
+    model: Model, pairs: Sequence[ContrastivePair], dev: Sequence[ContrastivePair], texts: Sequence[str], *, layer: int,
+    length: int | None = None,
+) -> Float[Tensor, " text"]:  # fmt: skip
+    """Scores of texts in gaps: fit on `pairs`, scale on `dev`, read at `layer`. The short way for a notebook.
+
+    >>> score_texts(model, train, dev, ["The tide came in."], layer=4)       # doctest: +SKIP
+    """
+    fitted = mean_difference(collect_activations(model, pairs, layers=[layer], position="text", max_tokens=length))
+    scaled = collect_activations(model, dev, layers=[layer], position="text", max_tokens=length)
+    scorer = fit_scorer(fitted, scaled, layer, length=length)
+    return scorer.score(read_texts(model, [model.encode_text(text) for text in texts], layer, length=length).means)

@@ -1,0 +1,157 @@
+"""The data that ship: sound, complete, balanced where the design asks for it."""
+
+import re
+from collections import Counter
+
+import pytest
+from typer.testing import CliRunner
+
+from creativity_lens.cli.pairs import app
+from creativity_lens.files import data_folder
+from creativity_lens.prompts import (
+    CONTROLS,
+    KINDS,
+    ContrastivePair,
+    Prompt,
+    fingerprint,
+    load_control,
+    load_pairs,
+    load_prompts,
+    split_pairs,
+    write_pairs,
+)
+
+FOLDER = data_folder() / "contrastive_pairs"
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[ContrastivePair]:
+    return load_pairs()
+
+
+@pytest.fixture(scope="module", params=CONTROLS)
+def control(request) -> list[ContrastivePair]:
+    return load_control(request.param)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower())
+
+
+def mentions(text: str, topic: str) -> bool:
+    return re.search(rf"\b{re.escape(topic)}(e?s)?\b", text, flags=re.IGNORECASE) is not None
+
+
+def wrong_responses(some: list[ContrastivePair]) -> dict[str, tuple[int, int]]:
+    """Pairs with a response outside 60 to 120 words, or with one over 15 % longer than the other."""
+    lengths = {pair.id: (len(pair.creative_response.split()), len(pair.boring_response.split())) for pair in some}
+    return {name: two for name, two in lengths.items() if min(two) < 60 or max(two) > 120 or max(two) > 1.15 * min(two)}
+
+
+def test_pairs_cover_their_topics_domains_and_kinds(pairs):
+    kinds = Counter((pair.topic, pair.kind) for pair in pairs)
+    topics = {pair.topic for pair in pairs}
+    assert len(pairs) >= 72
+    assert len(topics) >= 24
+    assert len({pair.domain for pair in pairs}) >= 8
+    assert {(topic, kind) for topic in topics for kind in KINDS if kinds[topic, kind] == 0} == set()
+    assert len({(pair.topic, pair.domain) for pair in pairs}) == len(topics), "a topic belongs to one domain"
+    domains = Counter(domain for _, domain in {(pair.topic, pair.domain) for pair in pairs})
+    assert min(domains.values()) >= 3
+    assert [pair.id for pair in pairs if not re.fullmatch(r"[a-z]+(-[a-z]+)+", pair.id)] == [], "no id is a number"
+
+
+def test_the_instructions_differ_as_the_kind_says(pairs):
+    same = {pair.id for pair in pairs if len({pair.neutral, pair.creative, pair.boring}) == 1}
+    assert same == {pair.id for pair in pairs if pair.kind == "response"}
+    assert [pair.id for pair in pairs if pair.kind != "response" and pair.creative == pair.boring] == []
+    assert [pair.id for pair in pairs if pair.creative_response == pair.boring_response] == []
+
+
+def test_the_neutral_instructions_ask_for_no_side(pairs):
+    telling = {
+        "creative",
+        "creatively",
+        "boring",
+        "original",
+        "imaginative",
+        "surprising",
+        "dull",
+        "ordinary",
+        "unusual",
+    }
+    prompts = [prompt for part in load_prompts() for prompt in part]
+    assert [pair.id for pair in pairs if telling & set(words(pair.neutral))] == []
+    assert [prompt.id for prompt in prompts if telling & set(words(prompt.text))] == []
+
+
+def test_no_manner_wording_is_used_twice(pairs):
+    wordings = []
+    for pair in pairs:
+        if pair.kind == "manner":
+            task = set(words(pair.neutral))
+            for side in (pair.creative, pair.boring):
+                # What is left without the task's own words is how the manner is asked for
+                wordings.append(tuple(word for word in words(side) if word not in task))
+    assert [wording for wording, count in Counter(wordings).items() if count > 1] == []
+
+
+def test_responses_are_of_like_length(pairs):
+    assert wrong_responses(pairs) == {}
+
+
+def test_no_text_stands_twice(pairs):
+    texts = Counter(text for pair in pairs for text in (pair.creative_response, pair.boring_response))
+    assert [text for text, count in texts.items() if count > 1] == []
+
+
+def test_the_built_in_split_has_eight_test_topics_of_eight_domains(pairs):
+    train, dev, test = split_pairs(pairs)
+    assert len({pair.topic for pair in test}) >= 8
+    assert len({pair.domain for pair in test}) >= 8
+    assert len({pair.topic for pair in dev}) >= 5
+    assert len({pair.topic for pair in train}) >= 11
+
+
+def test_controls_are_36_pairs_that_differ_in_the_response_alone(control):
+    assert len(control) == 36
+    assert len({pair.topic for pair in control}) == 36
+    assert {pair.kind for pair in control} == {"response"}
+    assert [pair.id for pair in control if not pair.neutral == pair.creative == pair.boring] == []
+    assert [pair.id for pair in control if pair.creative_response == pair.boring_response] == []
+    assert wrong_responses(control) == {}
+
+
+def test_prompts_are_16_and_32_on_topics_of_their_own(pairs):
+    dev, test = load_prompts()
+    assert (len(dev), len(test)) == (16, 32)
+    topics = {pair.topic for pair in pairs}
+    shared = {(prompt.id, topic) for prompt in [*dev, *test] for topic in topics if about(prompt, topic)}
+    assert shared == set()
+
+
+def about(prompt: Prompt, topic: str) -> bool:
+    return prompt.id.removeprefix("prompt-").replace("-", " ") == topic or mentions(prompt.text, topic)
+
+
+@pytest.mark.parametrize("name", ["pairs", "control_register", "control_sentiment"])
+def test_the_files_are_in_the_form_that_write_pairs_gives(name, tmp_path):
+    shipped = FOLDER / f"{name}.jsonl"
+    write_pairs(tmp_path / "again.jsonl", load_pairs(shipped))
+    assert (tmp_path / "again.jsonl").read_bytes() == shipped.read_bytes()
+
+
+def test_ids_and_contents_of_the_files_are_their_own(pairs):
+    sets = [pairs, *(load_control(name) for name in CONTROLS)]
+    ids = [pair.id for some in sets for pair in some]
+    assert len(ids) == len(set(ids))
+    assert len({fingerprint(some) for some in sets}) == 3
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["check"]])
+def test_the_example_in_the_help_of_clens_pairs_runs(command):
+    shown = CliRunner().invoke(app, [*command, "--help"]).stdout
+    example = next(line.strip() for line in shown.splitlines() if line.strip().startswith("Example: clens pairs "))
+    result = CliRunner().invoke(app, example.removeprefix("Example: clens pairs ").split(), catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stdout
