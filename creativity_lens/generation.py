@@ -1,16 +1,18 @@
 """Generation: every prompt is run once, and rows of any layer, strength, method and temperature share a batch.
 
-The order of rows in the batches is fixed before the run (by prompt), finished rows leave their batch, and the luck of a row is
-a function of its prompt and seed, so a text does not depend on which rows it was generated with.
+The order of rows in the batches is fixed before the run (by prompt), finished rows leave their batch, and the luck of a
+row is a function of its prompt and seed, so a text does not depend on which rows it was generated with.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import psutil
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from creativity_lens.errors import InputError, check_choice
@@ -24,6 +26,7 @@ from creativity_lens.steering import Steering, edit_table, select_rows, steered
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
 CPU_CACHE_BYTES = 768 << 20  # beyond this, larger batches gain nothing on a CPU
+_BROKEN = -1  # in place of a token id: the row's logits were not numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,8 @@ class Row:
     temperature: float = 1.0
 
 
-Probe = tuple[int, Tensor]  # a layer and a direction [d_model]: record the mean projection with the edit in place
+# a layer and a direction [d_model]: record each text's mean projection over the tokens it read back, edit in place
+Probe = tuple[int, Tensor]
 
 
 def generate(
@@ -56,12 +60,14 @@ def generate(
 ) -> list[Generation]:
     """Texts for every prompt x steering x sample, in that order.
 
-    Sample i draws luck number `seed + i`, the same in every steering row. `scope` is "generated" (edits act from the first
-    generated token on, so the prompt's cache is shared) or "all" (also on the prompt). Temperature 0 is greedy. A text ends
-    before its end token or after `max_new_tokens`.
+    Sample i draws luck number `seed + i`, the same in every steering row. `scope` is "generated" (edits act from the
+    first generated token on, so the prompt's cache is shared) or "all" (also on the prompt). Temperature 0 is greedy. A
+    text ends before its end token or after `max_new_tokens`.
 
     >>> generate(model, ["Write about rain."], steering=[None, Steering(4, 8.0 * v, 0.2)], samples=2)  # doctest: +SKIP
     """
+    if isinstance(prompts, str):
+        raise InputError("prompts: expected a list of prompts, got one string; write [prompt].")
     wanted = [Prompt(prompt, None, prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
     if samples < 1:
         raise InputError(f"samples: expected 1 or more, got {samples}.")
@@ -70,7 +76,8 @@ def generate(
         for prompt, edit, sample in product(wanted, steering, range(samples))
     ]
     return generate_rows(
-        model, rows, max_new_tokens=max_new_tokens, top_p=top_p, top_k=top_k, min_p=min_p, batch_rows=batch_rows, scope=scope
+        model, rows, max_new_tokens=max_new_tokens, top_p=top_p, top_k=top_k, min_p=min_p, batch_rows=batch_rows,
+        scope=scope,
     )  # fmt: skip
 
 
@@ -91,19 +98,27 @@ def generate_rows(
 ) -> list[Generation]:
     """One text per row, in the order of `rows`.
 
-    Ends are not drawn before `min_new_tokens`. A batch that does not fit into memory is halved, and `on_halved(rows)` is told
-    the new size. Raises `InputError` for a prompt that leaves no room in the context.
+    Ends are not drawn before `min_new_tokens`. A batch that does not fit into memory is halved, and `on_halved(rows)`
+    is told the new size. A text whose logits are not numbers any more (an edit can overflow float16) ends there. Raises
+    `InputError` for a prompt that leaves no room in the context.
     """
     check_choice("scope", scope, ["generated", "all"])
     check_truncation(top_p, top_k, min_p)
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens: expected 1 or more, got {max_new_tokens}.")
-    encoded = {row.prompt.text: model.encode_prompt(row.prompt.text).ids for row in rows}
+    if batch_rows != "auto" and (not str(batch_rows).isdecimal() or int(batch_rows) < 1):
+        raise InputError(f"batch_rows: expected 'auto' or a whole number of at least 1, got '{batch_rows}'.")
+    for row in rows:
+        if not 0.0 <= row.temperature < math.inf:
+            raise InputError(f"temperature: expected 0 (greedy) or a positive number, got {row.temperature}.")
+    if not rows:
+        return []
+    encoded = {text: model.encode_prompt(text).ids for text in dict.fromkeys(row.prompt.text for row in rows)}
     for text, ids in encoded.items():
         if len(ids) + max_new_tokens > model.context:
             raise InputError(
-                f"prompt of {len(ids)} tokens + {max_new_tokens} new ones: expected at most the context of {model.context} "
-                f"of {model.name}; shorten '{text[:60]}' or --max-new-tokens."
+                f"prompt of {len(ids)} tokens + {max_new_tokens} new ones: expected at most the context of "
+                f"{model.context} of {model.name}; shorten '{' '.join(text.split())[:60]}' or --max-new-tokens."
             )
     decoding = _Decoding(max_new_tokens, min_new_tokens, top_p, top_k, min_p, scope, probe)
     # by prompt, so that a batch prefills few prompts; by prompt length, so that it pads little
@@ -116,16 +131,16 @@ def generate_rows(
         while start < len(order):
             batch = order[start : start + size]
             try:
-                texts = _generate_batch(model, [rows[i] for i in batch], encoded, decoding)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+                made = _generate_batch(model, [rows[i] for i in batch], encoded, decoding)
+            except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error) or len(batch) == 1:
                     raise
                 size = max(1, len(batch) // 2)
                 if on_halved is not None:
                     on_halved(size)
                 continue
-            for index, text in zip(batch, texts, strict=True):
-                results[index] = text
+            for index, result in zip(batch, made, strict=True):
+                results[index] = result
             start += len(batch)
             advance(len(batch) * max_new_tokens)
     return [result for result in results if result is not None]
@@ -141,7 +156,8 @@ def batch_size(model: Model, length: int) -> int:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    said = ("can't allocate memory", "ALLOC_FAILED")  # by PyTorch on a CPU, and by the GPU's own libraries
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)
 
 
 @dataclass(frozen=True)
@@ -159,7 +175,7 @@ def _generate_batch(
     model: Model, rows: Sequence[Row], encoded: dict[str, tuple[int, ...]], decoding: _Decoding
 ) -> list[Generation]:
     table = edit_table([row.steering for row in rows], model)
-    # which prefilled prompt each row continues; under scope "all" the edit changes the prompt's cache too, so each row has its own
+    # which prefilled prompt each row continues; scope "all" changes the prompt's cache too, so each row has its own
     if decoding.scope == "all":
         with steered(model, table):
             prefix = prefill(model, [encoded[row.prompt.text] for row in rows])
@@ -170,23 +186,26 @@ def _generate_batch(
         source = torch.tensor([distinct.index(row.prompt.text) for row in rows])
     source = source.to(model.device)
     cache, mask = continue_rows(prefix, source, decoding.max_new_tokens)
+    logits, position = prefix.logits[source], prefix.mask.sum(-1)[source]
+    start = prefix.mask.shape[1]
+    del prefix  # its keys and values were copied
     temperature = torch.tensor([row.temperature for row in rows], device=model.device)
     luck = _Luck(rows, model)
     tokens = torch.zeros(len(rows), decoding.max_new_tokens, dtype=torch.long)
     lengths = torch.full((len(rows),), decoding.max_new_tokens)
-    probes = _Probes(len(rows), decoding.probe)
-    ends = torch.tensor(model.end_ids, device=model.device)
+    probes = _Probes(len(rows), decoding.probe, model)
+    end_ids = tuple(end for end in model.end_ids if end < model.vocabulary)
+    ends = torch.tensor([_BROKEN, *end_ids])
     alive = torch.arange(len(rows))  # rows still in the batch, as numbers in `rows`
-    logits = prefix.logits[source]
-    start = prefix.mask.shape[1]
-    position = prefix.mask.sum(-1)[source]
     for step in range(decoding.max_new_tokens):
         drawn = next_tokens(
             logits, luck.at(step, alive), temperature, top_p=decoding.top_p, top_k=decoding.top_k, min_p=decoding.min_p,
-            banned=model.end_ids if step < decoding.min_new_tokens else (),
+            banned=end_ids if step < decoding.min_new_tokens else (),
         )  # fmt: skip
-        tokens[alive, step] = drawn.cpu()
-        ended = torch.isin(drawn, ends).cpu()
+        broken = logits.gather(-1, drawn[:, None])[:, 0].isnan()  # a NaN wins every argmax
+        here = drawn.masked_fill(broken, _BROKEN).cpu()
+        tokens[alive, step] = here
+        ended = torch.isin(here, ends)
         lengths[alive[ended]] = lengths[alive[ended]].clamp(max=step)
         finished = lengths[alive] <= step
         if finished.all() or step + 1 == decoding.max_new_tokens:
@@ -220,7 +239,7 @@ def _generate_batch(
 
 
 class _Luck:
-    """The batch's Gumbel noise: drawn once per (prompt, seed) and step, on the CPU, and handed to all rows that share it."""
+    """The batch's Gumbel noise: drawn once per (prompt, seed) and step, on the CPU, for all rows that share it."""
 
     def __init__(self, rows: Sequence[Row], model: Model) -> None:
         self._model = model
@@ -229,18 +248,24 @@ class _Luck:
         self._source = torch.tensor([number[row.prompt.id, row.seed] for row in rows])
         self._greedy = all(row.temperature == 0 for row in rows)
 
-    def at(self, step: int, alive: Tensor) -> Tensor | None:
+    def at(self, step: int, alive: Int[Tensor, " row"]) -> Float[Tensor, "row vocab"] | None:
         if self._greedy:
             return None
-        noise = np.stack([gumbel_noise(prompt, seed, step, self._model.vocabulary) for prompt, seed in self._keys])
-        return torch.from_numpy(noise).to(self._model.device)[self._source[alive].to(self._model.device)]
+        used, place = self._source[alive].unique(return_inverse=True)
+        keys = [self._keys[index] for index in used.tolist()]
+        noise = np.stack([gumbel_noise(prompt, seed, step, self._model.vocabulary) for prompt, seed in keys])
+        return torch.from_numpy(noise).to(self._model.device)[place.to(self._model.device)]
 
 
 class _Probes:
-    """Sums of a projection over each row's own tokens, taken where the edit is in place."""
+    """Sums of a projection over each row's own tokens, taken where the edit is in place.
 
-    def __init__(self, rows: int, probe: Probe | None) -> None:
-        self._probe, self._sums, self._counts = probe, torch.zeros(rows), torch.zeros(rows)
+    The last of `max_new_tokens` is not among them: it is drawn and never read.
+    """
+
+    def __init__(self, rows: int, probe: Probe | None, model: Model) -> None:
+        self._probe, self._counts = probe, torch.zeros(rows)
+        self._sums = torch.zeros(rows, device=model.device)  # stays there: a copy each step would stall a GPU
 
     def watch(self, alive: Tensor, lengths: Tensor, step: int) -> tuple[int, Callable[[Tensor], None]] | None:
         if self._probe is None:
@@ -248,12 +273,13 @@ class _Probes:
         layer, direction = self._probe
 
         def see(residual: Tensor) -> None:
-            projected = (residual[:, -1].float() @ direction.to(residual.device).float()).cpu()
-            own = (lengths[alive] > step).float()  # rows that ended ride along until enough have
-            self._sums[alive] += own * projected
-            self._counts[alive] += own
+            projected = residual[:, -1].float() @ direction.to(residual.device).float()
+            own = lengths[alive] > step  # rows that ended ride along until enough have
+            device = self._sums.device
+            self._sums[alive[own].to(device)] += projected.to(device)[own.to(device)]
+            self._counts[alive[own]] += 1
 
         return layer, see
 
-    def means(self) -> Iterator[float]:
-        return iter((self._sums / self._counts).tolist())
+    def means(self) -> list[float]:
+        return (self._sums.cpu() / self._counts).tolist()

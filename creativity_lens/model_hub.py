@@ -13,16 +13,21 @@ from typing import Any
 
 from creativity_lens.errors import InputError
 from creativity_lens.files import data_folder
+from creativity_lens.memory import free_memory
 from creativity_lens.model_files import (
     ModelFiles,
+    bytes_needed,
     check_config,
+    describe_config,
+    has_chat_template,
     is_complete,
     one_line,
     pickled,
     read_config,
     read_model,
+    stored_dtype,
 )  # fmt: skip
-from creativity_lens.model_names import BUILT_IN, nearest_model, resolve_name
+from creativity_lens.model_names import BUILT_IN, SHORT_NAMES, is_base, listed_models, nearest_model, resolve_name
 
 _TIMEOUT = 10.0  # seconds for the one request that decides whether the hub can be reached
 _WANTED = ["*.json", "*.jinja", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
@@ -61,7 +66,7 @@ def find_model(
     """
     model_id, folder = resolve_name(name)
     if model_id in BUILT_IN:
-        folder = data_folder() / "pocket" / model_id.removeprefix("pocket-")
+        folder = _built_in_folder(model_id)
     if folder is not None:
         if revision is not None:
             raise InputError(
@@ -76,6 +81,10 @@ def find_model(
             before_download(listing)
         cached = fetch(listing)
     return Found(model_id, read_model(cached, model_id), cached.name)
+
+
+def _built_in_folder(name: str) -> Path:
+    return data_folder() / "pocket" / name.removeprefix("pocket-")
 
 
 def cached_folder(repo: str, revision: str | None = None) -> Path | None:
@@ -97,7 +106,7 @@ def cached_folder(repo: str, revision: str | None = None) -> Path | None:
 
 
 def cached_ids() -> list[str]:
-    """Hub ids of the models of which the local cache holds config and weights, sorted."""
+    """Hub ids of the models of which the local cache holds every file that is needed, sorted."""
     from huggingface_hub import constants
 
     folders = Path(constants.HF_HUB_CACHE).glob("models--*")
@@ -150,6 +159,57 @@ def fetch(listing: Listing) -> Path:
         )
     except Exception as error:
         raise InputError(_refusal(error, listing.repo, listing.commit, in_part=True)) from error
+
+
+def list_models() -> dict[str, Any]:
+    """Built-in names, short names with their hub ids, and which models the hub's cache holds."""
+    cached = set(cached_ids())
+    places = {repo: cached_folder(repo) for repo in SHORT_NAMES.values()}
+    here = {repo for repo, folder in places.items() if folder is not None and is_complete(folder)}
+    short = [{"name": name, "id": repo, "cached": repo in here} for name, repo in SHORT_NAMES.items()]
+    old = {repo.split("/")[1] for repo in here if repo not in cached}  # here under the name without an owner
+    return {"built_in": list(BUILT_IN), "short_names": short, "other_cached": sorted(cached - here - old)}
+
+
+def describe_model(name: str | Path, revision: str | None = None) -> dict[str, Any]:
+    """What a name resolves to, and what its files say; the hub is asked once for what is not on this machine.
+
+    Raises `InputError` for a name that means nothing and for a model that could not be loaded. A listed model that is
+    neither here nor to be reached is described as far as its name goes, with the reason in "note".
+    """
+    model_id, folder = resolve_name(name)
+    kind = "built in" if model_id in BUILT_IN else "folder" if folder else "hub"
+    if kind == "built in":
+        folder = _built_in_folder(model_id)
+    elif kind == "hub":
+        cached = cached_folder(model_id, revision)
+        folder = cached if cached is not None and is_complete(cached) else None
+    about: dict[str, Any] = {"name": str(name), "id": model_id, "kind": kind, "folder": str(folder) if folder else None}
+    config: Mapping[str, Any] = {}
+    stored: Mapping[str, int] = {}
+    fused = 0
+    if folder is not None:
+        files = read_model(folder, model_id)
+        config, stored, fused = files.config, files.stored, files.fused
+        about["template"] = "chat" if has_chat_template(folder) and not is_base(model_id) else "none"
+    else:
+        about["template"] = "none" if is_base(model_id) else None  # whether there is one, its files will tell
+        try:
+            listing = look_up(model_id, revision)
+        except InputError as error:
+            if model_id not in listed_models():
+                raise
+            about["note"] = str(error)
+        else:
+            check_config(listing.config, model_id)
+            config, stored = listing.config, listing.stored
+            about["download_bytes"] = listing.download
+    architectures = config.get("architectures") or [listed_models().get(model_id)]
+    about |= {"architecture": architectures[0], **describe_config(config)}
+    about["stored_dtype"] = stored_dtype(stored) if stored else None
+    sizes = ("float32", "bfloat16", "float16") if stored else ()
+    about["memory_bytes"] = {dtype: bytes_needed(stored, dtype, fused=fused) for dtype in sizes}
+    return about | {"free_bytes": free_memory()}
 
 
 def readable(size: int) -> str:

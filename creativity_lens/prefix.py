@@ -43,7 +43,8 @@ class _ReservedLayer(DynamicLayer):
 class Prefix:
     """Prompts after their one pass: left-padded to a common length, with the logits that follow them."""
 
-    cache: DynamicCache
+    keys: tuple[Tensor, ...]  # one a layer, [prompt, head, pos, head_dim]
+    values: tuple[Tensor, ...]
     mask: Int[Tensor, "prompt pos"]  # 1 where a token stands, 0 on the padding to its left
     logits: Float[Tensor, "prompt vocab"]  # for the token after the prompt
 
@@ -60,10 +61,11 @@ def prefill(model: Model, prompts: Sequence[Sequence[int]]) -> Prefix:
     cache = DynamicCache()
     ids, mask, positions = (tensor.to(model.device) for tensor in (ids, mask, positions))
     logits = model.forward(ids, mask=mask, positions=positions, cache=cache, keep=1)[:, -1]
-    unsupported = [type(layer).__name__ for layer in cache.layers if type(layer) is not DynamicLayer]
+    layers: list[Any] = cache.layers
+    unsupported = [type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer]
     if unsupported:
         raise InputError(f"{model.name}: generation needs a key-value cache per layer, got {unsupported[0]}.")
-    return Prefix(cache, mask, logits)
+    return Prefix(tuple(layer.keys for layer in layers), tuple(layer.values for layer in layers), mask, logits)
 
 
 def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> tuple[Cache, Int[Tensor, "row pos"]]:
@@ -71,21 +73,25 @@ def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> tupl
 
     The mask is at its final length; pass `mask[:, :n]` for n positions.
     """
-    layers = []
-    for layer in prefix.cache.layers:
-        length = layer.keys.shape[-2]
-        shape = (len(rows), layer.keys.shape[1], length + steps)
-        index = rows.to(layer.keys.device)
-        keys, values = (source.new_empty(*shape, source.shape[-1]) for source in (layer.keys, layer.values))
-        keys[:, :, :length], values[:, :, :length] = layer.keys[index], layer.values[index]
-        layers.append(_ReservedLayer(keys, values, length))
+    length = prefix.mask.shape[1]
+
+    def reserve(source: Tensor) -> Tensor:
+        whole = source.new_empty(len(rows), source.shape[1], length + steps, source.shape[-1])
+        whole[:, :, :length] = source[rows.to(source.device)]
+        return whole
+
+    layers: list[Any] = [
+        _ReservedLayer(reserve(keys), reserve(values), length)
+        for keys, values in zip(prefix.keys, prefix.values, strict=True)
+    ]
     mask = torch.cat([prefix.mask[rows], prefix.mask.new_ones(len(rows), steps)], dim=1)
     return Cache(layers=layers), mask
 
 
-def keep_rows(cache: Cache, rows: Tensor) -> None:
-    """Let finished rows leave the batch."""
-    for layer in cache.layers:
+def keep_rows(cache: Cache, rows: Int[Tensor, " kept"]) -> None:
+    """Let all but some rows leave the batch."""
+    layers: list[Any] = cache.layers
+    for layer in layers:
         layer.keep_rows(rows)
 
 

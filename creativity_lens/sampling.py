@@ -1,7 +1,7 @@
 """From logits to a token: truncations, and luck that is shared between conditions.
 
 Sampling is `argmax(logits + T * noise)` with Gumbel noise from a counter-based generator keyed by (prompt, seed) and
-counted by (step, token id). The same prompt and seed therefore draw the same luck in every condition and in every batch,
+counted by (step, token id). The same prompt and seed therefore draw the same luck in every condition and every batch,
 which makes differences between conditions far less noisy than independent draws would (the Gumbel-max trick, used as
 common random numbers). A temperature of 0 is greedy.
 """
@@ -66,9 +66,9 @@ def support(
 ) -> Bool[Tensor, "row vocab"]:
     """The token ids that the truncations leave. The likeliest id is always among them.
 
-    top-k: the k likeliest; top-p (nucleus): the shortest head that holds at least `top_p` of what top-k left; min-p: those
-    at least `min_p` times as likely as the likeliest. Ids tied with the last one kept are kept, so the order of ids never
-    matters. The nucleus is found from growing heads of the distribution, not from a sort of every row's vocabulary.
+    top-k: the k likeliest; top-p (nucleus): the shortest head that holds at least `top_p` of what top-k left; min-p:
+    those at least `min_p` times as likely as the likeliest. Ids tied with the last one kept are kept, so the order of
+    ids never matters. The nucleus is found from growing heads of the distribution, not by sorting every vocabulary.
     """
     check_truncation(top_p, top_k, min_p)
     kept = torch.ones_like(logits, dtype=torch.bool)

@@ -1,8 +1,8 @@
 """Screening: what an edit does to the next token, teacher-forced and without sampling.
 
-Two numbers per edit: the change of log p(creative_response) - log p(boring_response) given the neutral prompt, in nats per
-token, and KL(steered || clean) of the next token. The second makes edits of different layers and directions comparable:
-equal fractions of the residual norm are not equal effects.
+Two numbers per edit: the change of log p(creative_response) - log p(boring_response) given the neutral prompt, in nats
+per token, and KL(steered || clean) of the next token. The second makes edits of different layers and directions
+comparable: equal fractions of the residual norm are not equal effects.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ from creativity_lens.steering import Steering, edit_table, steered
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """One row per edit."""
+    """One row per edit. NaN for a pair with a response of a single token, which no edit can reach."""
 
     log_ratio_change: Float[Tensor, "edit pair"]  # nats per token
-    kl: Float[Tensor, "edit pair"]  # nats per token
+    kl: Float[Tensor, "edit pair"]  # nats per token, >= 0
 
 
 def screen(
@@ -39,6 +39,10 @@ def screen(
     """Teacher-force both responses of every pair under every edit. The prompt is run once and shared by all edits.
 
     The edit acts on the response's own tokens; both responses of a pair are cut to the same length, at most `max_tokens`.
+    Both numbers are means over the tokens after the first, which follows the unedited prompt.
+
+    >>> screen(model, dev, [Steering(4, 8.0 * v, 0.2)]).kl.shape      # doctest: +SKIP
+    torch.Size([1, 24])                                               # edit pair
     """
     change, divergence = torch.zeros(len(edits), len(pairs)), torch.zeros(len(edits), len(pairs))
     with track(description, len(edits) * len(pairs), unit="rows") as advance, torch.inference_mode():
@@ -56,6 +60,7 @@ def screen(
                 means = _response_means(logs, ids.repeat(len(some), 1)) - base.repeat(len(some))
                 change[start : start + len(some), number] = (means[0::2] - means[1::2]).cpu()
                 kl = (logs.exp() * (logs - clean.repeat(len(some), 1, 1))).sum(-1).mean(-1)
+                kl = kl.clamp(min=0)  # float32 rounds it below 0 where nothing changed
                 divergence[start : start + len(some), number] = (kl[0::2] + kl[1::2]).div(2).cpu()
             advance(len(edits))
     return Screen(change, divergence)
@@ -70,7 +75,6 @@ def _log_softmax(
     cache, mask = continue_rows(prefix, rows, ids.shape[1])
     with steered(model, edit_table([edit for edit in edits for _ in range(2)], model)):
         logits = continue_logits(model, prefix.logits[rows], cache, mask, tokens)
-    # the first token follows the unedited prompt and says nothing
     return logits[:, 1:].float().log_softmax(-1)
 
 
@@ -90,7 +94,8 @@ def match_divergence(
 ) -> Float[Tensor, " edit"]:
     """Doses at which each edit's mean KL equals its `target`, by secant steps on log KL against log dose.
 
-    `make(doses)` gives the edits. KL grows with the square of a small dose, which is the first step's slope.
+    `make(doses)` gives the edits. KL grows with the square of a small dose, which is the first step's slope. Every step
+    screens once; the doses returned are not screened again.
     """
     doses = start.clone()
     slope = torch.full_like(doses, 2.0)
@@ -98,7 +103,7 @@ def match_divergence(
     for number in range(rounds):
         kl = screen(
             model, pairs, make(doses), max_tokens=max_tokens, description=f"matching controls {number + 1}/{rounds}"
-        ).kl.mean(1)
+        ).kl.nanmean(1)
         kl = kl.clamp(min=1e-9)
         if before is not None:
             change = (doses / before[0]).log()

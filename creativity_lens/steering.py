@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from creativity_lens.errors import InputError
@@ -30,15 +30,16 @@ class Steering:
 def edit_table(rows: Sequence[Steering | None], model: Model) -> Table:
     """The table of a batch: one entry for each layer that any row is edited at.
 
-    Raises `InputError` for a layer the model does not have or a vector of another width.
+    Raises `InputError` for a layer the model does not have, a vector of another width, or one that is not finite in the
+    model's dtype (float16 ends at 65,504).
     """
     edited = [row for row in rows if row is not None]
-    for row in edited:
-        if not 0 <= row.layer < model.n_layers:
-            raise InputError(f"layer {row.layer}: expected 0 to {model.n_layers - 1} for {model.name}.")
-        if row.vector.shape != (model.d_model,):
+    for edit in edited:
+        if not 0 <= edit.layer < model.n_layers:
+            raise InputError(f"layer {edit.layer}: expected 0 to {model.n_layers - 1} for {model.name}.")
+        if edit.vector.shape != (model.d_model,):
             raise InputError(
-                f"direction of width {tuple(row.vector.shape)}: expected ({model.d_model},) for {model.name}."
+                f"direction of width {tuple(edit.vector.shape)}: expected ({model.d_model},) for {model.name}."
             )
     table = {
         layer: torch.zeros(len(rows), model.d_model, dtype=model.dtype)
@@ -47,19 +48,23 @@ def edit_table(rows: Sequence[Steering | None], model: Model) -> Table:
     for index, row in enumerate(rows):
         if row is not None:
             table[row.layer][index] = row.vector.to(model.dtype)
+    for layer, edits in table.items():
+        if not edits.isfinite().all():
+            raise InputError(
+                f"layer {layer}: an edit is not finite in {str(model.dtype).removeprefix('torch.')}; expected numbers: "
+                "lower the strength, or load the model with another dtype."
+            )
     return {layer: edits.to(model.device) for layer, edits in table.items()}
 
 
-def select_rows(table: Table, rows: Tensor) -> Table:
+def select_rows(table: Table, rows: Int[Tensor, " kept"]) -> Table:
     """The table of the rows that are still in the batch; layers that no row uses any more are dropped."""
     kept = {layer: edits[rows] for layer, edits in table.items()}
     return {layer: edits for layer, edits in kept.items() if edits.any()}
 
 
 @contextmanager
-def steered(
-    model: Model, table: Table, *, probe: tuple[int, Callable[[Tensor], None]] | None = None
-) -> Iterator[None]:
+def steered(model: Model, table: Table, *, probe: tuple[int, Callable[[Tensor], None]] | None = None) -> Iterator[None]:
     """Add the table's edits while the block runs; the model is as before afterwards, also after an exception.
 
     `probe = (layer, see)` is shown the residual stream `[row, pos, d_model]` of its layer *after* the edit.

@@ -177,31 +177,33 @@ def _smallest_detectable_gain(cell: Cell, controls: Float[np.ndarray, " control"
 def _reason(part: Part) -> str:
     """Why a part does not support the claim, with its numbers."""
     estimate = part.estimate
-    value = f"{estimate.value:.2f}"
+    value, n = f"{estimate.value:.2f}", estimate.n
     unmeasured = part.passed is None
     match part.key:
         case "gain" if unmeasured:
-            return f"{estimate.n} prompts are too few for an interval of the gain"
+            return f"{n} prompts are too few for an interval of the gain"
         case "gain":
-            return f"the gain of {value} gaps is not shown to be above 0 ({_interval(estimate, 0.0)}, {estimate.n} prompts)"
+            return f"the gain of {value} gaps is not shown to be above 0 ({_interval(estimate, 0.0)}, {n} prompts)"
+        case "controls" if unmeasured and n >= FEWEST_CONTROLS:
+            return f"there is no gain to compare with {n} control pushes"
         case "controls" if unmeasured:
-            return f"{estimate.n} measured control pushes are too few to compare with ({FEWEST_CONTROLS} are needed)"
+            return f"{n} measured control pushes are too few to compare with ({FEWEST_CONTROLS} are needed)"
         case "controls":
-            as_good = round(estimate.value * (estimate.n + 1)) - 1
-            return f"{as_good} of {estimate.n} matched control pushes did as well (rank p {estimate.value:.3f})"
+            as_good = round(estimate.value * (n + 1)) - 1
+            return f"{as_good} of {n} matched control pushes did as well (rank p {estimate.value:.3f})"
         case "coherence" if unmeasured:
-            return f"coherence was measured on too few prompts ({estimate.n})"
+            return f"coherence was measured on too few prompts ({n})"
         case "coherence":
             return (
-                f"{value} of coherence is kept ({_interval(estimate, LEAST_COHERENCE)}, {estimate.n} prompts), "
+                f"{value} of coherence is kept ({_interval(estimate, LEAST_COHERENCE)}, {n} prompts), "
                 f"where the lower end must reach {LEAST_COHERENCE:.2f}"
             )
         case _ if unmeasured:
-            return f"{estimate.n} topics of test pairs are too few to trust the scoring direction"
+            return f"{n} topics of test pairs are too few to trust the scoring direction"
         case _:
             return (
                 f"the scoring direction orders {value} of the test pairs rightly "
-                f"({_interval(estimate, CHANCE)}, {estimate.n} topics), not shown to be better than chance"
+                f"({_interval(estimate, CHANCE)}, {n} topics), not shown to be better than chance"
             )
 
 

@@ -63,7 +63,7 @@ def depth_curve(table: pd.DataFrame, run: dict[str, Any], *, concept: str | None
     )
     not_chosen(figure, layers, drawn_only(run), panel=1)
     for panel in (1, 2):
-        level(figure, 0, panel=panel)
+        level(figure, 0.0, panel=panel)
         axes(figure, panel, y={"range": _shared_range(table, run)})
     _band(figure, table, concept, pushes)
     _flips(figure, table, concept)

@@ -47,7 +47,7 @@ def leak(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
             continue
         layers = sorted({int(layer) for layer in frame["layer"]})
         not_chosen(figure, layers, drawn_only(run), panel=panel)
-        level(figure, 0, panel=panel)
+        level(figure, 0.0, panel=panel)
         layer_axis(figure, layers, panel=panel)
     _line(figure, test, "leak: hooks on minus hooks off", VERMILLION, "square", panel=1)
     if not test.empty:

@@ -62,7 +62,7 @@ def _cosines(
         box = {"x0": 0, "x1": 1, "y0": -chance, "y1": chance, "layer": "below"}
         grey = {"fillcolor": "rgba(89, 89, 89, 0.14)", "line": {"width": 0}}
         figure.add_shape(type="rect", **box, **grey, **refs(1, x="domain"))
-    level(figure, 0, panel=1)
+    level(figure, 0.0, panel=1)
     layer_axis(figure, sorted({int(layer) for layer in cosines["layer"]}), panel=1)
     ends = pd.concat([cosines["estimate"], cosines["low"], cosines["high"]]).abs().dropna()
     axes(figure, 1, y={"range": [-1.08 * max(0.3, ends.max()), 1.08 * max(0.3, ends.max())]})

@@ -113,12 +113,14 @@ def _mark_choice(figure: go.Figure, run: dict[str, Any], cells: pd.DataFrame, *,
     for layer, strength in per_layer_strength(run, main_concept(run)).items():
         if (layer, round(strength, 6)) in found:
             row = rows[round(strength, 6)]
-            frame_cell(figure, layer, row, colour="#ffffff", width=1.5, dash="dot", panel=panel)
+            frame_cell(figure, float(layer), float(row), colour="#ffffff", width=1.5, dash="dot", panel=panel)
     best = choice_of(run, main_concept(run))
     if best.get("layer") is not None and best.get("strength") is not None:
         cell = (int(best["layer"]), round(float(best["strength"]), 6))
         if cell in found:
-            frame_cell(figure, cell[0], rows[cell[1]], colour=VERMILLION, width=4, dash="solid", panel=panel)
+            frame_cell(
+                figure, float(cell[0]), float(rows[cell[1]]), colour=VERMILLION, width=4.0, dash="solid", panel=panel
+            )
 
 
 def _value(row: Any) -> float | None:

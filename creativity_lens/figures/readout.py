@@ -59,10 +59,12 @@ def readout(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
         words = panel < 3 and any(-1.0 in (trace.x or ()) for trace in figure.data)
         layer_axis(figure, [-1, *layers] if words else layers, panel=panel)
         if chosen is not None:
-            upright(figure, chosen, panel=panel, text="scores are read here" if panel == 1 else "", xanchor="left")
+            upright(
+                figure, float(chosen), panel=panel, text="scores are read here" if panel == 1 else "", xanchor="left"
+            )
     lowest = min([0.0, *stability["low"].dropna(), *stability["estimate"], *agreement["estimate"]])
     axes(figure, 3, y={"range": [lowest - 0.03, 1.04]})
-    level(figure, 0, panel=4)
+    level(figure, 0.0, panel=4)
     return figure
 
 
@@ -119,7 +121,7 @@ def transfer(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     parts = []
     for condition, label in (("left_out_domain", "left out: {}"), ("transfer", "{}")):
         frame = _read(table, concept, condition, "auc")
-        parts.append(frame.assign(label=[label.format(plain(group)) for group in frame["group"].fillna("unnamed")]))
+        parts.append(frame.assign(label=[label.format(plain(group)) for group in frame["group"]]))
     rows = pd.concat(parts, ignore_index=True)
     rows = rows[rows["layer"].notna()]
     if measured(rows).empty:

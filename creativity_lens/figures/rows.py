@@ -27,18 +27,20 @@ def select(
 
     A row whose estimate could not be measured is kept, with NaN; `measured` leaves those out.
     """
-    conditions = [condition] if isinstance(condition, str) else list(condition)
-    frame = table.reindex(columns=[*LABELS, *NUMBERS])
-    wanted = (
-        (frame["concept"] == concept)
-        & (frame["stage"] == stage)
-        & frame["condition"].isin(conditions)
-        & (frame["measure"] == measure)
-    )
-    if method is not None:
+    wanted = pd.Series(True, index=table.index)
+    conditions = {condition} if isinstance(condition, str) else set(condition)
+    for column, values in (
+        ("measure", {measure}),
+        ("condition", conditions),
+        ("stage", {stage}),
+        ("concept", {concept}),
+    ):
+        wanted &= table[column].isin(values) if column in table else False
+    if method is not None and "method" in table:
         # A stage that uses one method only may leave the column empty.
-        wanted &= (frame["method"] == method) | frame["method"].isna()
-    frame = frame[wanted.fillna(False).astype(bool)].copy()
+        wanted &= table["method"].isin({method}) | table["method"].isna()
+    # Chosen first, converted after: a figure selects a dozen times from a table of thousands of rows.
+    frame = table[wanted].reindex(columns=[*LABELS, *NUMBERS])
     for column in NUMBERS:
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
     return frame.sort_values(["layer", "strength", "temperature", "control"], kind="stable", ignore_index=True)

@@ -49,7 +49,7 @@ def tradeoff(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     if every.empty:
         return unmeasured(title, "no sampled text was scored.")
     figure = panels(title, ["Gain (gaps)"], height=600)
-    level(figure, 0, panel=1)
+    level(figure, 0.0, panel=1)
     _cells(figure, cells)
     if not heat.empty:
         _temperatures(figure, heat)

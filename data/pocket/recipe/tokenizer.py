@@ -53,8 +53,11 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> P
 
 def pack(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> UInt16[np.ndarray, " token"]:
     """Token ids of the texts one after the other, <|endoftext|> in front of each."""
-    rows = tokenizer(texts, return_attention_mask=False).input_ids
-    return np.array([token for row in rows for token in row], dtype=np.uint16)
+    parts = []
+    for start in range(0, len(texts), 1000):  # a thousand at a time: the tokenizer's own objects take much memory
+        rows = tokenizer(texts[start : start + 1000], return_attention_mask=False, verbose=False).input_ids
+        parts.append(np.array([token for row in rows for token in row], dtype=np.uint16))
+    return np.concatenate(parts)
 
 
 def tokenize(settings: Tokenization) -> None:

@@ -1,0 +1,75 @@
+"""The table of layers that `clens sweep` and `clens report` print."""
+
+import math
+from typing import Any
+
+
+def layer_rows(sweep: Any) -> list[dict[str, Any]]:
+    """One row a layer: read-out on held-out topics, and on test texts gain, coherence, faithfulness and quality."""
+    table, run = sweep.table, sweep.run
+    main = table[table["concept"] == "creativity"]
+    choice = run.get("choice")
+    rows = []
+    for layer in run["layers"]:
+        at = main[main["layer"] == layer]
+        read = at[(at["stage"] == "readout") & (at["condition"] == "direction") & (at["method"] == "mean_difference")]
+        test = at[(at["stage"] == "test") & (at["condition"] == "layer")]
+        row: dict[str, Any] = {
+            "layer": layer,
+            "strength": _first(test["strength"]),
+            "auc": _value(read, "auc"),
+            "gain": _value(test, "gain"),
+            "gain_low": _value(test, "gain", "low"),
+            "gain_high": _value(test, "gain", "high"),
+            "coherence": _value(test, "coherence"),
+            "faithfulness": _value(test, "faithfulness"),
+            "quality": _value(test, "quality"),
+            "kl": _value(test, "kl"),
+            "chosen": bool(choice) and choice["layer"] == layer,
+        }
+        rows.append(row)
+    return rows
+
+
+def print_layers(sweep: Any) -> None:
+    """The table on standard out; the chosen layer is marked."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows, run = layer_rows(sweep), sweep.run
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption_justify="left")
+    tested = any(not _missing(row["gain"]) for row in rows)
+    headings = ["layer", "AUC"]
+    headings += ["strength", "gain (95 % interval), gaps", "coherence", "faithful", "quality", "KL"] if tested else []
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [f"{'> ' if row['chosen'] else ''}{row['layer']}", _shown(row["auc"])]
+        if tested:
+            interval = f"{_shown(row['gain'], '+')} ({_shown(row['gain_low'], '+')} to {_shown(row['gain_high'], '+')})"
+            cells += [_shown(row["strength"]), interval, *(_shown(row[k]) for k in ("coherence", "faithfulness", "quality", "kl"))]
+        table.add_row(*cells, style="bold" if row["chosen"] else None)
+    choice = run.get("choice")
+    if choice and tested:
+        table.caption = (
+            f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.2f} of the residual norm "
+            f"({choice['gap_dose']:.1f} gaps). Gains are from {run['prompts']['test']} test prompts."
+        )
+    Console(soft_wrap=True).print(table)
+
+
+def _value(rows: Any, measure: str, column: str = "estimate") -> float | None:
+    return _first(rows[rows["measure"] == measure][column])
+
+
+def _first(values: Any) -> float | None:
+    return float(values.iloc[0]) if len(values) and not _missing(values.iloc[0]) else None
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _shown(value: float | None, sign: str = "") -> str:
+    return "-" if _missing(value) else f"{value:{sign}.2f}"
