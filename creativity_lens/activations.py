@@ -3,28 +3,29 @@
 They are cached on disk by content: the same texts under the same model, layers and position rule are never run twice.
 """
 
-import hashlib
 import importlib.metadata
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from creativity_lens.errors import InputError, check_choice
-from creativity_lens.files import cache_folder, sha256_text, write_with
+from creativity_lens import __version__
+from creativity_lens.errors import InputError, check_choice, nearest
+from creativity_lens.files import cache_folder, sha256_text
 from creativity_lens.models import Model
 from creativity_lens.prompts import ContrastivePair, fingerprint
 from creativity_lens.reading import Batch, Passage, alone, own_means, read
+from creativity_lens.tensor_files import load_tensors, save_tensors
 
 POSITIONS = ("response", "instruction", "last", "text")
-_FORMAT = "1"  # of the cache files
+_FORMAT = "activations 1"  # of the cache files
+
+Collected = tuple[Float[Tensor, "layer text d_model"], Float[Tensor, "layer text"]]  # means, median norms
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Source:
     position: str
     hook: str = "resid_post"
     versions: tuple[tuple[str, str], ...] = ()
+    max_tokens: int | None = None  # responses are cut to this many
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class Activations:
         return self.norms.median(-1).values
 
     def __repr__(self) -> str:
-        return f"Activations({len(self.topics)} pairs, layers {self.layers[0]}-{self.layers[-1]}, {self.source.model})"
+        return f"Activations({len(self.topics)} pairs, layers {layer_ranges(self.layers)}, {self.source.model})"
 
 
 def collect_activations(
@@ -77,9 +79,14 @@ def collect_activations(
 ) -> Activations:
     """Run each distinct text of `pairs` once and keep one float32 vector per wanted layer.
 
-    Position rules: "response", the mean over the response's tokens, teacher-forced after its neutral instruction; "instruction",
-    the mean over the instruction's own words; "last", their last token; "text", the mean over the response read alone.
-    `max_tokens` cuts responses. Position 0 and template tokens are left out of all of them.
+    Position rules: "response", the mean over the response's tokens, teacher-forced after its neutral instruction;
+    "instruction", the mean over the instruction's own words; "last", their last token; "text", the mean over the
+    response read alone. `max_tokens` cuts responses. Position 0 and template tokens are left out of all of them.
+
+    The cache is left alone while hooks of others are in place (inside `steered`, say): the results are not the clean
+    model's. Weights that were changed in memory it cannot see: use `cache=False`. Raises `InputError` for a layer, a
+    position rule or a number that does not exist, a text without tokens or beyond the context, and activations that
+    are not finite.
 
     >>> collect_activations(model, train).creative.shape      # doctest: +SKIP
     torch.Size([8, 33, 192])                                  # layer pair d_model
@@ -88,56 +95,75 @@ def collect_activations(
     wanted = resolve_layers(model, layers)
     if not pairs:
         raise InputError("pairs: expected at least one pair, got none.")
+    if max_tokens is not None and max_tokens < 1:
+        raise InputError(f"max_tokens: expected a number of tokens above 0, got {max_tokens}.")
     passages: dict[Passage, int] = {}  # distinct, in order of appearance
     sides = [
         [passages.setdefault(passage, len(passages)) for passage in passages_of(model, pair, position, max_tokens)]
         for pair in pairs
     ]
-    means, norms = _cached(model, list(passages), wanted, position, batch_tokens) if cache else _run(
-        model, list(passages), wanted, position, batch_tokens
-    )  # fmt: skip
+    clean = not any(point.fwd_hooks for point in model.bridge.hook_dict.values())
+    collect = _cached if cache and clean else _run
+    means, norms = collect(model, list(passages), wanted, position, batch_tokens)
     creative, boring = (torch.tensor(side) for side in zip(*sides, strict=True))
     return Activations(
         means[:, creative], means[:, boring], norms, tuple(wanted), tuple(pair.topic for pair in pairs),
-        model.n_layers, source_of(model, pairs, position),
+        model.n_layers, source_of(model, pairs, position, max_tokens=max_tokens),
     )  # fmt: skip
 
 
 def resolve_layers(model: Model, layers: str | Sequence[int]) -> list[int]:
     """Layer numbers from "all", "0-7", "2,4" or a sequence, checked against the model, rising and without repeats."""
     if isinstance(layers, str):
-        numbers = list(range(model.n_layers)) if layers.strip().lower() == "all" else _parse_layers(layers)
+        ends = [_parse_range(part, layers) for part in layers.split(",")] if layers.strip().lower() != "all" else []
     else:
-        numbers = list(layers)
-    outside = [number for number in numbers if not 0 <= number < model.n_layers]
-    if outside:
-        raise InputError(f"layers: expected 0 to {model.n_layers - 1} for {model.name}, got {outside[0]}.")
-    return sorted(set(numbers))
+        if not hasattr(layers, "__iter__"):
+            raise InputError(f"layers: expected 'all', '0-7', '2,4' or a list of numbers, got {layers!r}.")
+        ends = [(number, number) for number in layers]
+        if not ends:
+            raise InputError("layers: expected at least one layer, got none.")
+    for number in (number for both in ends for number in both):
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            raise InputError(f"layers: expected whole numbers, got {number!r}.")
+        if not 0 <= number < model.n_layers:
+            raise InputError(f"layers: expected 0 to {model.n_layers - 1} for {model.name}, got {number}.")
+    ends = ends or [(0, model.n_layers - 1)]
+    return sorted({number for first, last in ends for number in range(first, last + 1)})
 
 
-def _parse_layers(text: str) -> list[int]:
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
-            raise InputError(f"layers: expected 'all', '0-7' or '2,4', got '{text}'.")
-        start, end = int(first), int(last if dash else first)
-        if end < start or end - start > 10_000:
-            raise InputError(f"layers: expected a rising range such as 0-7, got '{part.strip()}'.")
-        numbers += range(start, end + 1)
-    return numbers
+def _parse_range(part: str, whole: str) -> tuple[int, int]:
+    first, dash, last = (piece.strip() for piece in part.partition("-"))
+    last = last if dash else first
+    if not all(end.isdecimal() and len(end) < 10 for end in (first, last)):
+        raise InputError(f"layers: expected 'all', '0-7' or '2,4', got '{whole[:60]}'.{nearest(whole, ['all'])}")
+    if int(last) < int(first):
+        raise InputError(f"layers: expected a rising range such as 0-7, got '{part.strip()}'.")
+    return int(first), int(last)
 
 
-def passages_of(
-    model: Model, pair: ContrastivePair, position: str, max_tokens: int | None
-) -> tuple[Passage, Passage]:
+def layer_ranges(layers: Sequence[int]) -> str:
+    """Layers in short: "0-7", or "0,2,5" where some between are missing.
+
+    >>> layer_ranges((0, 1, 2)), layer_ranges((0, 2))
+    ('0-2', '0,2')
+    """
+    unbroken = len(layers) > 1 and list(range(layers[0], layers[-1] + 1)) == list(layers)
+    return f"{layers[0]}-{layers[-1]}" if unbroken else ",".join(map(str, layers))
+
+
+def passages_of(model: Model, pair: ContrastivePair, position: str, max_tokens: int | None) -> tuple[Passage, Passage]:
     """The creative and the boring sequence of a pair under a position rule, with the measured positions marked."""
     if position in ("response", "text"):
-        return (
-            _response(model, pair, pair.creative_response, position, max_tokens),
-            _response(model, pair, pair.boring_response, position, max_tokens),
-        )
-    return _instruction(model, pair.creative, position), _instruction(model, pair.boring, position)
+        sides = [
+            _response(model, pair, text, position, max_tokens)
+            for text in (pair.creative_response, pair.boring_response)
+        ]
+    else:
+        sides = [_instruction(model, text, position) for text in (pair.creative, pair.boring)]
+    for side, passage in zip(("creative", "boring"), sides, strict=True):
+        if not any(passage.own):
+            raise InputError(f"pair '{pair.id}': its {side} text has no token of its own to measure; lengthen it.")
+    return sides[0], sides[1]
 
 
 def _response(model: Model, pair: ContrastivePair, text: str, position: str, max_tokens: int | None) -> Passage:
@@ -149,23 +175,24 @@ def _response(model: Model, pair: ContrastivePair, text: str, position: str, max
         passage = Passage(prompt + ids, (False,) * len(prompt) + (True,) * len(ids))
     if len(passage.ids) > model.context:
         raise InputError(
-            f"pair '{pair.id}': {len(passage.ids)} tokens, expected at most the context of {model.context} of {model.name}; "
-            "shorten its response."
+            f"pair '{pair.id}': {len(passage.ids)} tokens, expected at most the context of {model.context} of "
+            f"{model.name}; shorten its response, or set max_tokens."
         )
     return passage
 
 
 def _instruction(model: Model, instruction: str, position: str) -> Passage:
     ids, own = model.encode_prompt(instruction)
+    own = (False, *own[1:])  # a template may begin with the message itself
     if position == "last":
-        last = max(index for index, mine in enumerate(own) if mine)
+        last = max((index for index, mine in enumerate(own) if mine), default=-1)
         own = tuple(index == last for index in range(len(own)))
     return Passage(ids, own)
 
 
 def _run(
     model: Model, passages: list[Passage], layers: list[int], position: str, batch_tokens: int | None
-) -> tuple[Tensor, Tensor]:
+) -> Collected:
     means = torch.empty(len(layers), len(passages), model.d_model)
     norms = torch.empty(len(layers), len(passages))
     kept: list[Tensor] = []
@@ -180,53 +207,44 @@ def _run(
         means[:, batch.rows], norms[:, batch.rows] = block[..., :-1], block[..., -1]
         kept.clear()
 
-    read(model, passages, layers, see, after=copy, batch_tokens=batch_tokens, description=f"reading {position}s")
+    read(model, passages, layers, see, after=copy, batch_tokens=batch_tokens, description=f"reading ({position})")
+    infinite = [layer for layer, block in zip(layers, means, strict=True) if not block.isfinite().all()]
+    if infinite:
+        dtype = str(model.dtype).removeprefix("torch.")
+        raise InputError(
+            f"layer {infinite[0]}: activations of {model.name} are not finite in {dtype}; use another dtype."
+        )
     return means, norms
 
 
 def _cached(
     model: Model, passages: list[Passage], layers: list[int], position: str, batch_tokens: int | None
-) -> tuple[Tensor, Tensor]:
+) -> Collected:
     key = sha256_text(
         _FORMAT, model.weights_hash, model.config_hash, str(model.dtype), model.device.type, str(layers), position,
         json.dumps([[p.ids, p.own] for p in passages]), str(batch_tokens), *(f"{n}={v}" for n, v in package_versions()),
     )  # fmt: skip
     path = cache_folder() / "activations" / f"{key}.safetensors"
-    if path.exists():
-        found = _load(path, key)
-        if found is not None:
-            return found
-        warnings.warn(f"{path}: the cached activations are damaged; they are computed again.", stacklevel=3)
+    if os.path.exists(path):  # unlike Path.exists, False also where the folder may not be looked into
+        try:
+            tensors, metadata = load_tensors(path, ("means", "norms"), form=_FORMAT, what="cached activations")
+            if metadata.get("key") != key:
+                raise InputError(f"{path}: damaged (another file's name); expected cached activations.")
+            return tensors["means"], tensors["norms"]
+        except InputError as error:
+            warnings.warn(f"{error} They are computed again.", stacklevel=3)
     means, norms = _run(model, passages, layers, position, batch_tokens)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"means": means.contiguous(), "norms": norms.contiguous()}
-        metadata = {"key": key, "checksum": _checksum(means, norms)}
-        write_with(path, lambda temporary: save_file(tensors, temporary, metadata))
+        save_tensors(path, {"means": means, "norms": norms}, {"key": key}, form=_FORMAT)
     except (OSError, InputError) as error:  # a full or read-only cache costs time, never the run
-        warnings.warn(f"activations are not cached: {error}", stacklevel=3)
+        warnings.warn(f"activations are not cached (CLENS_CACHE names another folder): {error}", stacklevel=3)
     return means, norms
 
 
-def _load(path: Path, key: str) -> tuple[Tensor, Tensor] | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            means, norms = file.get_tensor("means"), file.get_tensor("norms")
-    except (OSError, SafetensorError):
-        return None
-    whole = metadata.get("key") == key and metadata.get("checksum") == _checksum(means, norms)
-    return (means, norms) if whole else None
-
-
-def _checksum(*tensors: Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def source_of(model: Model, pairs: Sequence[ContrastivePair], position: str) -> Source:
+def source_of(
+    model: Model, pairs: Sequence[ContrastivePair], position: str, *, max_tokens: int | None = None
+) -> Source:
     """The provenance of activations of these pairs under this model."""
     return Source(
         model=model.id,
@@ -239,17 +257,16 @@ def source_of(model: Model, pairs: Sequence[ContrastivePair], position: str) -> 
         n_pairs=len(pairs),
         position=position,
         versions=package_versions(),
+        max_tokens=max_tokens,
     )
 
 
 def package_versions() -> tuple[tuple[str, str], ...]:
     """Versions of the packages that shape the numbers."""
-    names = ("creativity-lens", "torch", "transformer-lens", "transformers", "numpy")
-    return tuple((name, importlib.metadata.version(name)) for name in names)
+    names = ("torch", "transformer-lens", "transformers", "numpy")
+    return (("creativity-lens", __version__), *((name, importlib.metadata.version(name)) for name in names))
 
 
 def source_dict(source: Source) -> dict[str, object]:
     """Plain values for a file's metadata or for run.json."""
     return {**asdict(source), "versions": dict(source.versions)}
-
-

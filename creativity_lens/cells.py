@@ -194,4 +194,4 @@ def _mean(weights: Weights, values: Float[np.ndarray, " prompt"]) -> Float[np.nd
     """Weighted mean over the prompts that have a value; NaN in a draw that holds none of them."""
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        return (weights[:, known] @ values[known]) / weights[:, known].sum(axis=1)
+        return (weights @ np.where(known, values, 0.0)) / (weights @ known.astype(float))

@@ -1,28 +1,26 @@
 """Directions: one unit vector per layer that points from boring to creative, and the controls it is compared with.
 
-**Positive means more creative**, by construction on the pairs it was fitted on. The file of directions describes itself.
+**Positive means more creative**, by construction on the pairs it was fitted on. The file of directions describes
+itself.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from creativity_lens.activations import Activations, Source, source_dict
+from creativity_lens.activations import Activations, Source, layer_ranges, source_dict
 from creativity_lens.errors import InputError
-from creativity_lens.files import write_with
 from creativity_lens.models import Model
+from creativity_lens.tensor_files import load_tensors, save_tensors
 
-FORMAT = "1"
+FORMAT = "directions 1"
 SIGN = "positive is more creative"
+HOOK = "resid_post"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,40 +51,41 @@ class Directions:
     def at(self, layer: int) -> Direction:
         """The direction at one layer; `InputError` where it was not measured."""
         if layer not in self.layers:
-            raise InputError(f"layer {layer}: expected one of {_ranges(self.layers)}, which these directions hold.")
+            raise InputError(
+                f"layer {layer}: expected one of {layer_ranges(self.layers)}, which these directions hold."
+            )
         i = self.layers.index(layer)
         return Direction(layer, self.vectors[i], float(self.gaps[i]), float(self.residual_norms[i]), self.centers[i])
 
-    def project(
-        self, activations: Activations
-    ) -> tuple[Float[Tensor, "layer pair"], Float[Tensor, "layer pair"]]:
-        """Centred projections of the creative and the boring side, in residual units."""
+    def project(self, activations: Activations) -> tuple[Float[Tensor, "layer pair"], Float[Tensor, "layer pair"]]:
+        """Centred projections of the creative and the boring side, in residual units.
+
+        Raises `InputError` for activations of other layers or of another model.
+        """
         if activations.layers != self.layers:
-            raise InputError(
-                f"activations of layers {_ranges(activations.layers)}: expected {_ranges(self.layers)}, as the directions have."
-            )
+            ours, theirs = layer_ranges(self.layers), layer_ranges(activations.layers)
+            raise InputError(f"activations of layers {theirs}: expected {ours}, as the directions have.")
+        if activations.source.weights_hash != self.source.weights_hash:
+            ours, theirs = self.source.model, activations.source.model
+            raise InputError(f"activations of {theirs}: expected those of {ours}, as the directions (weights differ).")
         sides = (activations.creative, activations.boring)
-        creative, boring = (
-            torch.einsum("lpd,ld->lp", side - self.centers[:, None], self.vectors) for side in sides
-        )
+        creative, boring = (torch.einsum("lpd,ld->lp", side - self.centers[:, None], self.vectors) for side in sides)
         return creative, boring
 
     def save(self, path: str | Path) -> None:
         """Write a self-describing safetensors file, whole."""
-        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
         metadata = {
-            "format": FORMAT,
             "layers": json.dumps(self.layers),
             "layer_index": "0-based",
+            "hook": self.source.hook,
             "n_layers": str(self.n_layers),
             "d_model": str(self.vectors.shape[1]),
             "method": self.method,
             "sign": SIGN,
             "dev": json.dumps(dict(self.dev)),
             "source": json.dumps(source_dict(self.source)),
-            "checksum": _checksum(tensors),
         }
-        write_with(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
+        save_tensors(Path(path), {name: getattr(self, name) for name in _TENSORS}, metadata, form=FORMAT)
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Directions":
@@ -94,41 +93,66 @@ class Directions:
 
         Raises `InputError` for a missing, damaged or foreign file, another format version, model, revision or width.
         """
-        path = Path(path)
-        tensors, metadata = _read(path)
-        source = json.loads(metadata["source"])
-        directions = cls(
-            **tensors,
-            layers=tuple(json.loads(metadata["layers"])),
-            method=metadata["method"],
-            n_layers=int(metadata["n_layers"]),
-            source=Source(**{**source, "versions": tuple(source["versions"].items())}),
-            dev=tuple(json.loads(metadata["dev"]).items()),
+        tensors, metadata = load_tensors(
+            Path(path), _TENSORS, form=FORMAT, what="directions written by creativity-lens"
         )
+        try:
+            source = json.loads(metadata["source"])
+            directions = cls(
+                **tensors,
+                layers=tuple(json.loads(metadata["layers"])),
+                method=metadata["method"],
+                n_layers=int(metadata["n_layers"]),
+                source=Source(**{**source, "versions": tuple(source["versions"].items())}),
+                dev=tuple(json.loads(metadata["dev"]).items()),
+            )
+            sound = _is_sound(directions) and (metadata["sign"], metadata["hook"]) == (SIGN, HOOK)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            sound = False
+        if not sound:
+            raise InputError(f"{path}: what it says of itself does not fit; measure the directions again.")
         if model is not None:
             check_model(directions, model, str(path))
         return directions
 
     def __repr__(self) -> str:
-        return f"Directions({self.method}, layers {_ranges(self.layers)}, {self.source.n_pairs} pairs, {self.source.model})"
+        held = f"layers {layer_ranges(self.layers)}, {self.source.n_pairs} pairs"
+        return f"Directions({self.method}, {held}, {self.source.model})"
 
 
 _TENSORS = ("vectors", "gaps", "residual_norms", "centers")
 
 
+def _is_sound(directions: Directions) -> bool:
+    """Whether the parts fit each other; that they are what was written, the file's checksum says."""
+    layers = list(directions.layers)
+    shapes = [tuple(getattr(directions, name).shape) for name in _TENSORS]
+    wide, flat = (len(layers), *shapes[0][1:]), (len(layers),)
+    rising = layers == sorted(set(layers)) and layers[0] >= 0 and layers[-1] < directions.n_layers
+    whole = all(type(layer) is int for layer in layers)
+    finite = all(bool(getattr(directions, name).isfinite().all()) for name in _TENSORS)
+    return rising and whole and finite and len(wide) == 2 and shapes == [wide, flat, flat, wide]
+
+
 def check_model(directions: Directions, model: Model, name: str) -> None:
-    """Refuse directions that were measured on another model, by the first thing that differs."""
-    expected: list[tuple[str, Any, Any]] = [
+    """Refuse directions that were measured on another model, by the first thing that differs.
+
+    Equal weights without a revision on one side (a folder copied from the hub) are the same model.
+    """
+    source = directions.source
+    revised = None not in (source.revision, model.revision)
+    expected: list[tuple[str, object, object]] = [
         ("d_model", directions.vectors.shape[1], model.d_model),
         ("n_layers", directions.n_layers, model.n_layers),
-        ("config hash", directions.source.config_hash, model.config_hash),
-        ("revision", directions.source.revision, model.revision),
-        ("weights hash", directions.source.weights_hash, model.weights_hash),
+        ("config hash", source.config_hash, model.config_hash),
+        ("revision", source.revision if revised else None, model.revision if revised else None),
+        ("weights hash", source.weights_hash, model.weights_hash),
     ]
     for what, theirs, ours in expected:
         if theirs != ours:
+            there, here = str(theirs)[:19], str(ours)[:19]  # "sha256:" and 12 of its 64 characters
             raise InputError(
-                f"{name}: directions of {directions.source.model} ({what} {theirs}), expected {model.name} ({what} {ours}); "
+                f"{name}: directions of {source.model} ({what} {there}), expected {model.name} ({what} {here}); "
                 "measure directions on this model, or load the model they were measured on."
             )
 
@@ -139,7 +163,7 @@ def mean_difference(activations: Activations) -> Directions:
     >>> mean_difference(activations).vectors.shape        # doctest: +SKIP
     torch.Size([8, 192])                                  # layer d_model
     """
-    return _directions(activations, (activations.creative - activations.boring).mean(1), "mean_difference")
+    return _directions(activations, _differences(activations).mean(1), "mean_difference")
 
 
 def first_component(activations: Activations) -> Directions:
@@ -147,23 +171,34 @@ def first_component(activations: Activations) -> Directions:
 
     Centring would remove the mean difference, which is the concept itself.
     """
-    differences = activations.creative - activations.boring
+    differences = _differences(activations)
     components = torch.linalg.svd(differences, full_matrices=False).Vh[:, 0]
     signs = torch.einsum("lpd,ld->l", differences, components).sign()
     signs[signs == 0] = 1.0
     return _directions(activations, components * signs[:, None], "first_component")
 
 
+def _differences(activations: Activations) -> Float[Tensor, "layer pair d_model"]:
+    """Creative - boring, of which something is left at every layer."""
+    differences = activations.creative - activations.boring
+    for layer, block in zip(activations.layers, differences, strict=True):
+        if not block.isfinite().all():
+            raise InputError(f"layer {layer}: expected finite activations; load the model with another dtype.")
+        if not block.any():
+            raise InputError(f"layer {layer}: creative and boring activations do not differ; expected pairs that do.")
+    return differences
+
+
 def _directions(activations: Activations, raw: Float[Tensor, "layer d_model"], method: str) -> Directions:
     length = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
     if not bool((length > 0).all()):
         layer = activations.layers[int((length[:, 0] <= 0).nonzero()[0])]
-        raise InputError(f"layer {layer}: creative and boring activations do not differ; expected pairs whose texts differ.")
+        raise InputError(f"layer {layer}: the pairs' differences cancel out; expected pairs that agree in direction.")
     vectors = raw / length
-    difference = (activations.creative - activations.boring).mean(1)
+    difference = _differences(activations).mean(1)
     return Directions(
         vectors=vectors,
-        gaps=(difference * vectors).sum(-1),
+        gaps=(difference * vectors).sum(-1).clamp(min=0),  # rounding alone could take a zero below
         residual_norms=activations.residual_norms,
         centers=(activations.creative.mean(1) + activations.boring.mean(1)) / 2,
         layers=activations.layers,
@@ -176,14 +211,16 @@ def _directions(activations: Activations, raw: Float[Tensor, "layer d_model"], m
 def balanced_flips(activations: Activations, count: int, *, seed: int) -> Float[Tensor, "control layer d_model"]:
     """Control directions of unit length: the mean difference with labels flipped topic by topic.
 
-    v_k = sum_i s_i d_i with s = +-1 constant within a topic and summing to 0 over topics (with an odd number of topics, one
-    drawn at random gets 0), so that what the concept adds cancels while the texts' own variation stays.
+    v_k = sum_i s_i d_i with s = +-1 constant within a topic and summing to 0 over topics (with an odd number of topics,
+    one drawn at random gets 0), so that what the concept adds cancels while the texts' own variation stays. The first
+    controls of a seed do not depend on `count`. Raises `InputError` below 4 topics, and where nothing but the concept
+    varies.
     """
     topics = sorted(set(activations.topics))
     if len(topics) < 4:
         raise InputError(f"controls: expected pairs of at least 4 topics, got {len(topics)}.")
     generator = torch.Generator().manual_seed(seed)
-    differences = activations.creative - activations.boring
+    differences = _differences(activations)
     member = torch.tensor([[topic == name for name in topics] for topic in activations.topics]).float()
     half = len(topics) // 2
     signs = torch.zeros(count, len(topics))
@@ -191,6 +228,8 @@ def balanced_flips(activations: Activations, count: int, *, seed: int) -> Float[
         order = torch.randperm(len(topics), generator=generator)
         row[order[:half]], row[order[half : 2 * half]] = 1.0, -1.0
     flipped = torch.einsum("kp,lpd->kld", signs @ member.T, differences)
+    if not bool(flipped.any(-1).all()):
+        raise InputError("controls: expected pairs of different texts; all differ by the same vector.")
     return torch.nn.functional.normalize(flipped, dim=-1)
 
 
@@ -203,31 +242,3 @@ def isotropic(count: int, d_model: int, *, seed: int) -> Float[Tensor, "control 
 def with_dev_scores(directions: Directions, scores: Sequence[tuple[str, float]]) -> Directions:
     """The same directions with dev scores recorded in them."""
     return replace(directions, dev=tuple(scores))
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected directions written by creativity-lens.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
-        raise InputError(f"{path}: damaged or not a safetensors file; expected directions written by creativity-lens.") from None
-    if metadata.get("format") != FORMAT or set(tensors) != set(_TENSORS):
-        raise InputError(f"{path}: expected directions of format {FORMAT}, got format {metadata.get('format', 'none')}.")
-    if metadata.get("checksum") != _checksum({name: tensors[name] for name in _TENSORS}):
-        raise InputError(f"{path}: damaged (its checksum does not match); restore it or measure the directions again.")
-    return tensors, metadata
-
-
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in _TENSORS:
-        digest.update(tensors[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _ranges(layers: Sequence[int]) -> str:
-    whole = list(range(layers[0], layers[-1] + 1)) == list(layers)
-    return f"{layers[0]}-{layers[-1]}" if whole and len(layers) > 1 else ",".join(map(str, layers))

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input. The command line prints it as one line and exits with status 2; Python raises it as a `ValueError`."""
+    """Bad input. The command line prints it as one line and exits with status 2; Python raises it as a `ValueError`.
+
+    Whatever a file name or a library put into the message, it stays one line and cannot drive a terminal: characters
+    that do not print are escaped.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -15,7 +22,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     " Did you mean 'mean_difference'?"
     """
     lowered = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
     return f" Did you mean '{lowered[found[0]]}'?" if found else ""
 
 

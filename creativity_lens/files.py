@@ -4,9 +4,10 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +20,52 @@ from creativity_lens.errors import InputError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it is flushed to disk and renamed, on any exception removed.
 
-    A reader therefore sees the old file or the new one, never a half.
+    A reader therefore sees the old file or the new one, never a half. Raises `InputError` for a place that cannot be
+    written, also where that shows only while writing (a full disk), and for a folder or a device at `path`: the rename
+    would put a file in its place.
     """
     path = Path(path)
+    temporary = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}.partial"  # a long name must still fit
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place with --out.") from None
+        _refuse_irregular(path)
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be written ({_reason(error)}); choose another place.") from None
+    mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the user's umask leaves of 0666
     os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(mode)  # some writers put a file of their own, mode 0600, in the place of the temporary one
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: could not be written ({error.strerror}); nothing was changed.") from None
+        raise InputError(f"{path}: could not be written ({_reason(error)}); nothing was changed.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _refuse_irregular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise InputError(f"{path}: expected the name of a file to write, got {what}; choose another name.")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole."""
+    """Write UTF-8 text whole, line ends as they are; a lone surrogate, which UTF-8 has no bytes for, is escaped."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
@@ -59,17 +75,20 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole, keys in the given order; NaN and infinities become null, since JSON has no name for them."""
+    """Write JSON whole, keys in the given order; NaN and infinities become null, since JSON has no name for them.
+
+    Numbers and arrays of numpy and torch are written as plain numbers and lists.
+    """
     write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy's and torch's scalars and arrays
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    if hasattr(value, "item"):  # a numpy or torch scalar
-        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -78,21 +97,24 @@ def _finite(value: Any) -> Any:
 def read_text(path: Path, what: str) -> str:
     """Read a UTF-8 file, or say in one line why it cannot be read. `what` names its role ("the pairs file")."""
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: expected {what}, got a folder.")
     try:
+        if path.is_dir():  # raises for an over-long name
+            raise InputError(f"{path}: expected {what}, got a folder.")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected {what}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected {what}.") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); expected {what}.") from None
     if b"\0" in data[:4096]:
         raise InputError(f"{path}: expected {what} as UTF-8 text, got a binary file.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from None
+        line = error.object[: error.start].count(b"\n") + 1
+        byte = len(data) - len(error.object) + error.start  # the object lacks the byte order mark
+        raise InputError(f"{path}:{line}: not UTF-8 (byte {byte}); save the file as UTF-8.") from None
 
 
 def sha256_of(path: Path) -> str:
@@ -120,4 +142,4 @@ def data_folder() -> Path:
 def cache_folder() -> Path:
     """Where activations are cached: `CLENS_CACHE`, or the user's cache folder. It is made when first written to."""
     chosen = os.environ.get("CLENS_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("creativity-lens"))
+    return Path(os.path.expanduser(chosen)) if chosen else Path(platformdirs.user_cache_dir("creativity-lens"))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import psutil
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from creativity_lens.errors import InputError, check_choice
+from creativity_lens.memory import free_memory
 from creativity_lens.models import Model
 from creativity_lens.prefix import bytes_per_row, continue_rows, keep_rows, prefill
 from creativity_lens.progress import track
@@ -148,10 +148,8 @@ def generate_rows(
 
 def batch_size(model: Model, length: int) -> int:
     """Rows of `length` positions that a batch may hold, from the memory that is free now."""
-    if model.device.type == "cuda":
-        budget = torch.cuda.mem_get_info(model.device)[0] // 2
-    else:
-        budget = min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4)
+    free = free_memory(str(model.device)) or CPU_CACHE_BYTES
+    budget = free // 2 if model.device.type == "cuda" else min(CPU_CACHE_BYTES, free // 4)
     return max(1, int(budget // bytes_per_row(model, length)))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from creativity_lens.errors import InputError, nearest
+from creativity_lens.errors import InputError
 from creativity_lens.files import sha256_of, sha256_text
 from creativity_lens.model_names import supported_architectures
 
@@ -117,10 +117,9 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
     if not known and "auto_map" in config:
         raise InputError(own_code(name))
     if not known or (architecture and not architecture.endswith((*_TEXT, "ForConditionalGeneration"))):
-        hint = nearest(architecture, [other for other in supported if other.endswith(_TEXT)])
         raise InputError(
-            f"{name}: expected a text-generating architecture that TransformerLens supports, got "
-            f"'{architecture}'.{hint} `clens models` lists models that work."
+            f"{name}: expected a text-generating architecture that TransformerLens supports, got '{architecture}'; "
+            "`clens models` lists models that work."
         )
     if config.get("is_encoder_decoder"):
         raise InputError(f"{name}: expected a decoder-only language model, got an encoder-decoder ({architecture}).")

@@ -5,6 +5,7 @@ then the checks (licence, architecture, memory, disk), and only then the downloa
 on for that, since gigabytes take minutes; it is silent where standard error is no terminal.
 """
 
+import errno
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from creativity_lens.model_names import BUILT_IN, SHORT_NAMES, is_base, listed_m
 
 _TIMEOUT = 10.0  # seconds for the one request that decides whether the hub can be reached
 _WANTED = ["*.json", "*.jinja", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
+_CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _RENAMED_OWNERS = (
     "openai-community",
     "distilbert",
@@ -236,6 +238,11 @@ def _refusal(error: Exception, repo: str, revision: str | None, in_part: bool) -
         return f"{repo}: expected a branch, tag or commit of it, got revision '{revision}'; see {page}/tree/main."
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         return f"{repo}: expected config.json in the repository, found none; choose one in Hugging Face format."
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return (
+            f"{repo}: cannot be written to the cache ({constants.HF_HUB_CACHE}: {error.strerror}); mend that, or set "
+            "HF_HOME to another place."
+        )
     reason = "HF_HUB_OFFLINE is set" if isinstance(error, errors.OfflineModeIsEnabled) else one_line(error)
     wanted = f"revision '{revision}'" if revision else "it"
     part = ", where it is only in part," if in_part else ""

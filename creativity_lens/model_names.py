@@ -88,7 +88,7 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
         "smollm2-1.7b": "HuggingFaceTB/SmolLM2-1.7B",
         "smollm2-1.7b-instruct": "HuggingFaceTB/SmolLM2-1.7B-Instruct",
         "smollm3-3b": "HuggingFaceTB/SmolLM3-3B",
-        "tinyllama": "TinyLlama/TinyLlama_v1.1",
+        "tinyllama": "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T",
         "tinyllama-chat": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
         "phi-1.5": "microsoft/phi-1_5",
         "phi-2": "microsoft/phi-2",
@@ -97,7 +97,6 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
         "phi-4": "microsoft/phi-4",
         "phi-4-mini": "microsoft/Phi-4-mini-instruct",
         "zephyr-7b": "HuggingFaceH4/zephyr-7b-beta",
-        "vicuna-7b": "lmsys/vicuna-7b-v1.5",
     }
 )
 

@@ -17,17 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from creativity_lens import loading
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
-from creativity_lens.loading import (
-    DTYPES,
-    NotingLoader,
-    choose_device,
-    choose_dtype,
-    count_devices,
-    quiet_loaders,
-    refuse_too_large,
-)  # fmt: skip
 from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
 from creativity_lens.model_hub import Found, Listing, find_model
 from creativity_lens.tokens import chat_text, choose_template, load_tokenizer, own_tokens, text_pieces, token_bytes
@@ -133,7 +125,7 @@ class Model:
         if len(ids) >= self.context:
             raise InputError(
                 f"prompt of {len(ids)} tokens: expected fewer than the context of {self.context} of {self.name}; "
-                f"shorten it: '{prompt[:60]}...'"
+                f"shorten {prompt[:60]!r}..."
             )
         return EncodedPrompt(ids, (False,) * len(front) + own)
 
@@ -146,7 +138,7 @@ class Model:
 
         A token that ends inside a character gives "", the one that completes it gives the character.
         """
-        return text_pieces(ids, self._token_bytes, self.decode)
+        return text_pieces([int(index) for index in ids], self._token_bytes, self.decode)
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:
@@ -179,11 +171,10 @@ class Model:
         """Run the blocks up to the last layer in `hooks`, without the LM head, for the sake of the hooks alone."""
         last = max(hooks)
 
-        def stop(residual: Tensor) -> Tensor | None:
-            replaced = hooks[last](residual)
+        def stop(residual: Tensor) -> None:
+            hooks[last](residual)
             if last < self.n_layers - 1:
                 raise _LastLayerReached
-            return replaced
 
         given = _given(attention_mask=mask, position_ids=positions)
         with suppress(_LastLayerReached), self.hooks({**hooks, last: stop}), torch.no_grad():
@@ -243,20 +234,20 @@ def load_model(
     (8, 192)
     """
     check_choice("template", template, ("auto", "none", "chat"))
-    check_choice("dtype", dtype, ("auto", *DTYPES))
-    place, gpus = choose_device(device), count_devices(devices, device)
+    check_choice("dtype", dtype, ("auto", *loading.DTYPES))
+    place, gpus = loading.choose_device(device), loading.count_devices(devices, device)
 
     def refuse_early(listing: Listing) -> None:
-        wanted = choose_dtype(dtype, place, stored_dtype(listing.stored))
-        refuse_too_large(listing.repo, listing.stored, wanted, place, gpus=gpus)
+        wanted = loading.choose_dtype(dtype, place, stored_dtype(listing.stored))
+        loading.refuse_too_large(listing.repo, listing.stored, wanted, place, gpus=gpus)
 
     found = find_model(name, revision=revision, before_download=refuse_early)
     files = found.files
-    chosen = choose_dtype(dtype, place, stored_dtype(files.stored))
-    refuse_too_large(found.id, files.stored, chosen, place, fused=files.fused, gpus=gpus)
-    with quiet_loaders():
+    chosen = loading.choose_dtype(dtype, place, stored_dtype(files.stored))
+    loading.refuse_too_large(found.id, files.stored, chosen, place, fused=files.fused, gpus=gpus)
+    with loading.quiet_loaders():
         tokenizer = load_tokenizer(found.files.folder, found.id)
-        bridge = _boot(found, DTYPES[chosen], place, gpus)
+        bridge = _boot(found, loading.DTYPES[chosen], place, gpus)
     return Model(
         name=str(name),
         id=found.id,
@@ -267,7 +258,7 @@ def load_model(
         config_hash=config_hash(files.config),
         weights_hash=weights_hash(files.weights, commit=found.commit),
         device=torch.device(bridge.cfg.device),
-        dtype=DTYPES[chosen],
+        dtype=loading.DTYPES[chosen],
     )
 
 
@@ -280,7 +271,7 @@ def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int) -> A
     if architecture.endswith("ForConditionalGeneration") and importlib.util.find_spec("torchvision") is None:
         # TransformerLens would run pip by itself
         raise InputError(f"{found.id}: expected torchvision, for it also sees images; run `pip install torchvision`.")
-    loader = NotingLoader(get_hf_model_class_for_architecture(architecture))
+    loader = loading.NotingLoader(get_hf_model_class_for_architecture(architecture))
     target: dict[str, Any] = {"n_devices": gpus} if gpus > 1 else {"device": str(place)}
     try:
         folder = str(found.files.folder)

@@ -17,7 +17,7 @@ class Plan:
     """What a sweep draws and how much; the defaults are the built-in model's (about 7,700 texts of 48 tokens)."""
 
     layers: str | Sequence[int] = "all"
-    strengths: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    strengths: tuple[float, ...] = (0.05, 0.1, 0.15, 0.25)
     strength_unit: str = "norm"  # of `strengths`: fraction of the median residual norm, gaps, or raw residual units
     methods: tuple[str, ...] = ("mean_difference",)
     position: str = "response"

@@ -12,7 +12,15 @@ def track(description: str, total: int, *, unit: str = "") -> Iterator[Callable[
     ...     advance(3)
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -23,7 +31,7 @@ def track(description: str, total: int, *, unit: str = "") -> Iterator[Callable[
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    shown = console.is_terminal or console.is_jupyter
+    shown = console.file.isatty() or console.is_jupyter  # is_terminal would also believe FORCE_COLOR, as CI sets it
     with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         task = progress.add_task(description, total=total)
         yield lambda n: progress.advance(task, n)

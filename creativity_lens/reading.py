@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.progress import track
 
@@ -50,13 +51,14 @@ def read(
     `after(batch)` is called when a batch is through, for the one copy off the device.
     """
     total = sum(len(passage.ids) for passage in passages)
-    with track(description, total, unit="tokens") as advance, torch.inference_mode():
+    # not inference_mode: what `see` and `after` keep of its tensors could not take part in a user's gradient later
+    with track(description, total, unit="tokens") as advance, torch.no_grad():
         for batch in batches(model, passages, batch_tokens=batch_tokens):
             hooks = {layer: _bind(see, batch, layer) for layer in layers}
             model.residuals(batch.ids, hooks)
             if after is not None:
                 after(batch)
-            advance(int((batch.ids.shape[0]) * batch.ids.shape[1]))
+            advance(sum(len(passages[row].ids) for row in batch.rows))
 
 
 def _bind(see: See, batch: Batch, layer: int) -> Callable[[Tensor], None]:
@@ -64,7 +66,12 @@ def _bind(see: See, batch: Batch, layer: int) -> Callable[[Tensor], None]:
 
 
 def batches(model: Model, passages: Sequence[Passage], *, batch_tokens: int | None = None) -> Iterator[Batch]:
-    """Passages of like length together, at most `batch_tokens` positions a batch, padding included."""
+    """Passages of like length together, at most `batch_tokens` positions a batch, padding included.
+
+    A passage longer than that has a batch of its own.
+    """
+    if batch_tokens is not None and batch_tokens < 1:
+        raise InputError(f"batch_tokens: expected a number of tokens above 0, got {batch_tokens}.")
     budget = batch_tokens or (GPU_BATCH_TOKENS if model.device.type == "cuda" else CPU_BATCH_TOKENS)
     order = sorted(range(len(passages)), key=lambda i: (len(passages[i].ids), i))
     while order:
@@ -93,5 +100,4 @@ def own_means(
 ) -> Float[Tensor, "text d_model"]:
     """Mean over each text's own positions, accumulated in float32; NaN where a text has none."""
     weights = own.to(residual.device, torch.float32)
-    weights = weights / weights.sum(-1, keepdim=True)
-    return torch.bmm(weights[:, None, :], residual.float())[:, 0]
+    return torch.bmm(weights[:, None, :], residual.float())[:, 0] / weights.sum(-1, keepdim=True)

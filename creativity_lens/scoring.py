@@ -1,9 +1,9 @@
 """Scoring: finished texts read by the clean model. Nothing here edits the model.
 
-The score of a text x is s(x) = w . (mean_t h_r(x_t) - c) / G: the projection of its mean activation at the read-out layer r,
-read alone, on a direction w of unit length that was fitted on other pairs than the one that steered. G is the mean
-difference creative - boring on dev pairs at the same length, so the unit is the *gap*. A projection, not a cosine: the
-centred cosine of a mean grows with length.
+The score of a text x is s(x) = w . (mean_t h_r(x_t) - c) / G: the projection of its mean activation at the read-out
+layer r, read alone, on a direction w of unit length that was fitted on other pairs than the one that steered. G is the
+mean difference creative - boring on dev pairs at the same length, so the unit is the *gap*. A projection, not a cosine:
+the centred cosine of a mean grows with length.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers.cache_utils import Cache
 
 from creativity_lens.activations import Activations, collect_activations
 from creativity_lens.directions import Directions, mean_difference
@@ -22,7 +23,7 @@ from creativity_lens.progress import track
 from creativity_lens.prompts import ContrastivePair
 from creativity_lens.reading import Batch, Passage, alone, own_means, read
 
-LOGIT_BYTES = 128 << 20  # work space for logits, which dwarf everything else in a teacher-forced pass
+LOGIT_BYTES = 24 << 20  # of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Scorer:
     center: Float[Tensor, " d_model"]
     gap: float  # residual units a gap
     length: int | None  # texts are cut to this many tokens
-    cosine: bool = False  # score by the cosine with the raw mean, as arXiv 2412.06060 does (centring there: assumed none)
+    cosine: bool = False  # score by the cosine with the raw mean, as arXiv 2412.06060 (centring there: assumed none)
 
     def score(self, means: Float[Tensor, "text d_model"]) -> Float[Tensor, " text"]:
         """Scores of texts' mean activations at the scorer's layer, in gaps."""
@@ -43,20 +44,28 @@ class Scorer:
         return (means - self.center) @ self.vector / self.gap
 
     def without(self, nuisances: Float[Tensor, "nuisance d_model"], gap_from: Activations) -> "Scorer":
-        """The same score with the span of some directions projected out, its gap measured anew on `gap_from`."""
-        basis = torch.linalg.qr(nuisances.T).Q
-        vector = torch.nn.functional.normalize(self.vector - basis @ (basis.T @ self.vector), dim=0)
-        unscaled = replace(self, vector=vector, gap=1.0)
+        """The same score with the span of some directions projected out, its gap measured anew on `gap_from`.
+
+        Raises `InputError` where under a thousandth of the direction is left, or what is left separates nothing.
+        """
+        # not QR: of dependent directions it would add an arbitrary one to the span
+        _, sizes, basis = torch.linalg.svd(torch.nn.functional.normalize(nuisances, dim=-1), full_matrices=False)
+        basis = basis[sizes > 1e-5]
+        vector = self.vector - basis.T @ (basis @ self.vector)
+        left = float(vector.norm())
+        if left < 1e-3:
+            raise InputError(
+                f"layer {self.layer}: the nuisances span the score's direction; expected some of it to be left."
+            )
+        unscaled = replace(self, vector=vector / left, gap=1.0)
         return replace(unscaled, gap=_gap(unscaled, gap_from))
 
 
-def fit_scorer(
-    fitted: Directions, dev: Activations, layer: int, *, length: int | None, cosine: bool = False
-) -> Scorer:
+def fit_scorer(fitted: Directions, dev: Activations, layer: int, *, length: int | None, cosine: bool = False) -> Scorer:
     """The score at `layer` from directions of one half of the pairs, in units of the dev pairs' mean difference.
 
-    Both must have been collected from texts read alone, cut to `length` tokens. Raises `InputError` where dev pairs do not
-    lie on the side that the direction says.
+    Both must have been collected from texts read alone, cut to `length` tokens. Raises `InputError` where dev pairs do
+    not lie on the side that the direction says.
     """
     direction = fitted.at(layer)
     unscaled = Scorer(layer, direction.vector, direction.center, 1.0, length, cosine)
@@ -69,8 +78,8 @@ def _gap(unscaled: Scorer, dev: Activations) -> float:
     gap = float((unscaled.score(dev.creative[index]) - unscaled.score(dev.boring[index])).mean())
     if not gap > 0:
         raise InputError(
-            f"layer {unscaled.layer}: the direction does not separate the dev pairs (margin {gap:.3g}, expected above 0); "
-            "expected more pairs, or pairs that differ more."
+            f"layer {unscaled.layer}: the direction does not separate the dev pairs (margin {gap:.3g}, expected above "
+            "0); take more pairs, or pairs that differ more."
         )
     return gap
 
@@ -80,7 +89,7 @@ class Readings:
     """What the clean model's residual stream at one layer says of texts read alone."""
 
     means: Float[Tensor, "text d_model"]  # NaN for an empty text
-    tokens: list[Float[Tensor, " pos"]]  # projection of each token on the probe, in its units; empty without one
+    tokens: list[Float[Tensor, "_"]]  # each token's score in gaps, their mean is the text's; empty without a scorer
 
 
 def read_texts(
@@ -92,7 +101,17 @@ def read_texts(
     scorer: Scorer | None = None,
     description: str = "scoring",
 ) -> Readings:
-    """Mean activation at `layer` of each text (token ids) read alone; with `scorer`, also every token's score in gaps."""
+    """Mean activation at `layer` of each text (token ids) read alone; with `scorer`, also every token's score in gaps.
+
+    Texts are cut to `length` tokens. Raises `InputError` for a text longer than the context.
+
+    >>> scorer.score(read_texts(model, [text.token_ids for text in texts], scorer.layer).means)      # doctest: +SKIP
+    """
+    longest = max((len(text[:length]) for text in texts), default=0) + len(model.start_ids)
+    if longest > model.context:
+        raise InputError(
+            f"text of {longest} tokens: expected at most the context of {model.context} of {model.name}; set length=."
+        )
     means = torch.full((len(texts), model.d_model), torch.nan)
     tokens: list[Tensor] = [torch.empty(0)] * len(texts)
     kept: list[Tensor] = []
@@ -102,7 +121,10 @@ def read_texts(
         kept.append(own_means(residual, batch.own))
         if scorer is not None:
             vector, center = scorer.vector.to(residual.device), scorer.center.to(residual.device)
-            kept.append((residual.float() @ vector - center @ vector) / scorer.gap)
+            if scorer.cosine:  # shares of the text's cosine
+                kept.append(residual.float() @ vector / kept[0].norm(dim=-1, keepdim=True) / scorer.gap)
+            else:
+                kept.append((residual.float() @ vector - center @ vector) / scorer.gap)
 
     def copy(batch: Batch) -> None:
         means[batch.rows] = kept[0].cpu()
@@ -132,14 +154,23 @@ def surprisals(
 ) -> Float[Tensor, " text"]:
     """Mean surprisal of each text under the clean model given its prompt, in nats per token; NaN for an empty text.
 
-    Each distinct prompt runs once and its cache is shared by all of its texts.
+    Each distinct prompt runs once and its cache is shared by all of its texts. Raises `InputError` for a prompt and
+    text longer than the context.
+
+    >>> surprisals(model, ["Write about rain."], [model.encode_text("It rains.")])      # doctest: +SKIP
     """
+    lengths = {prompt: len(model.encode_prompt(prompt).ids) for prompt in dict.fromkeys(prompts)}
+    longest = max((lengths[prompt] + len(text) for prompt, text in zip(prompts, texts, strict=True)), default=0)
+    if longest > model.context:
+        raise InputError(
+            f"prompt and text of {longest} tokens: expected at most the context of {model.context} of {model.name}."
+        )
     values = torch.full((len(texts),), torch.nan)
-    order = sorted((i for i in range(len(texts)) if texts[i]), key=lambda i: (prompts[i], len(texts[i]), i))
+    order = sorted((i for i in range(len(texts)) if len(texts[i])), key=lambda i: (prompts[i], len(texts[i]), i))
     with track(description, sum(map(len, texts)), unit="tokens") as advance, torch.inference_mode():
         while order:
             width = max(len(texts[i]) for i in order)
-            size = max(1, LOGIT_BYTES // (8 * width * model.vocabulary))
+            size = max(1, LOGIT_BYTES // (4 * width * model.vocabulary))
             rows, order = order[:size], order[size:]
             values[rows] = -_log_probabilities(model, [prompts[i] for i in rows], [texts[i] for i in rows])
             advance(sum(len(texts[i]) for i in rows))
@@ -156,29 +187,26 @@ def _log_probabilities(model: Model, prompts: list[str], texts: list[Sequence[in
     for row, text in enumerate(texts):
         ids[row, : len(text)], real[row, : len(text)] = torch.tensor(text), 1.0
     ids, real = ids.to(model.device), real.to(model.device)
-    logits = continue_logits(model, prefix.logits[source], *continue_rows(prefix, source, width), ids)
-    return ((token_log_probabilities(logits, ids) * real).sum(-1) / real.sum(-1)).cpu()
+    first = token_log_probabilities(prefix.logits[source][:, None], ids[:, :1])
+    rest = continue_logits(model, *continue_rows(prefix, source, width), ids)
+    logs = torch.cat([first, token_log_probabilities(rest, ids[:, 1:])], dim=1)
+    return ((logs * real).sum(-1) / real.sum(-1)).cpu()
 
 
-def continue_logits(
-    model: Model, first: Tensor, cache: object, mask: Tensor, ids: Tensor
-) -> Float[Tensor, "row pos vocab"]:
-    """Teacher-forced logits for every token of `ids [row, pos]` that continues a cached prompt."""
-    if ids.shape[1] == 1:
-        return first[:, None]
-    start = mask.shape[1] - ids.shape[1]
+def continue_logits(model: Model, cache: Cache, mask: Tensor, ids: Tensor) -> Float[Tensor, "row rest vocab"]:
+    """Teacher-forced logits for the tokens of `ids [row, pos]` after the first; the first follows the cached prompt itself."""
     width = ids.shape[1] - 1
+    if width == 0:
+        return torch.empty(len(ids), 0, model.vocabulary, device=ids.device)
+    start = mask.shape[1] - ids.shape[1]
     positions = mask[:, :start].sum(-1, keepdim=True) + torch.arange(width, device=ids.device)
-    rest = model.forward(ids[:, :-1], mask=mask[:, : start + width], positions=positions, cache=cache)
-    return torch.cat([first[:, None], rest], dim=1)
+    return model.forward(ids[:, :-1], mask=mask[:, : start + width], positions=positions, cache=cache)
 
 
-def token_log_probabilities(
-    logits: Float[Tensor, "row pos vocab"], ids: Tensor
-) -> Float[Tensor, "row pos"]:
+def token_log_probabilities(logits: Float[Tensor, "row pos vocab"], ids: Tensor) -> Float[Tensor, "row pos"]:
     """Log probability of each token, in nats, accumulated in float32."""
-    logits = logits.float()
-    return logits.gather(-1, ids[..., None])[..., 0] - logits.logsumexp(-1)
+    losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids.flatten(), reduction="none")
+    return -losses.view(ids.shape)
 
 
 def score_texts(

@@ -38,7 +38,7 @@ def screen(
 ) -> Screen:
     """Teacher-force both responses of every pair under every edit. The prompt is run once and shared by all edits.
 
-    The edit acts on the response's own tokens; both responses of a pair are cut to the same length, at most `max_tokens`.
+    The edit acts on the response's own tokens; both responses of a pair are cut to one length, at most `max_tokens`.
     Both numbers are means over the tokens after the first, which follows the unedited prompt.
 
     >>> screen(model, dev, [Steering(4, 8.0 * v, 0.2)]).kl.shape      # doctest: +SKIP
@@ -53,13 +53,14 @@ def screen(
             prefix = prefill(model, [model.encode_prompt(pair.neutral).ids])
             clean = _log_softmax(model, prefix, ids, [None])
             base = _response_means(clean, ids)
-            size = max(1, LOGIT_BYTES // (4 * 3 * 4 * width * model.vocabulary))
+            size = max(1, LOGIT_BYTES // (2 * 4 * width * model.vocabulary))
             for start in range(0, len(edits), size):
                 some = edits[start : start + size]
                 logs = _log_softmax(model, prefix, ids, some)
                 means = _response_means(logs, ids.repeat(len(some), 1)) - base.repeat(len(some))
                 change[start : start + len(some), number] = (means[0::2] - means[1::2]).cpu()
-                kl = (logs.exp() * (logs - clean.repeat(len(some), 1, 1))).sum(-1).mean(-1)
+                moved = (logs.view(len(some), 2, *logs.shape[1:]) - clean).flatten(0, 1)
+                kl = torch.einsum("rpv,rpv->rp", logs.exp_(), moved).mean(-1)
                 kl = kl.clamp(min=0)  # float32 rounds it below 0 where nothing changed
                 divergence[start : start + len(some), number] = (kl[0::2] + kl[1::2]).div(2).cpu()
             advance(len(edits))
@@ -74,8 +75,8 @@ def _log_softmax(
     tokens = ids.repeat(len(edits), 1)
     cache, mask = continue_rows(prefix, rows, ids.shape[1])
     with steered(model, edit_table([edit for edit in edits for _ in range(2)], model)):
-        logits = continue_logits(model, prefix.logits[rows], cache, mask, tokens)
-    return logits[:, 1:].float().log_softmax(-1)
+        logits = continue_logits(model, cache, mask, tokens)
+    return logits.float().log_softmax(-1)
 
 
 def _response_means(logs: Tensor, ids: Tensor) -> Float[Tensor, " row"]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from creativity_lens.cells import Cell, measure, quality_of
+from creativity_lens.cells import Cell, coherence_interval, measure, quality_of
 from creativity_lens.concept import Concept
 from creativity_lens.conditions import BE_CREATIVE, GAIN_ONLY, Condition, Measured, Texts, by_prompt, cell_of, gain_of
 from creativity_lens.directions import isotropic
@@ -19,9 +19,10 @@ from creativity_lens.readout import table_row
 from creativity_lens.screening import Screen, match_divergence, screen
 from creativity_lens.statistics import Estimate, t_interval
 from creativity_lens.steering import Steering
+from creativity_lens.verdict import LEAST_COHERENCE
 
 BAND_PROMPTS = 16
-MATCH_PAIRS = 6  # dev pairs on which controls are matched in KL
+MATCH_PAIRS = 4  # dev pairs on which controls are matched in KL; half as many for the band, which is a picture
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,19 @@ def dev_conditions(concept: Concept, plan: Plan, *, small: bool = False) -> list
     return [Condition(concept.name, "steered", seeds, edit) for edit in edit_grid(concept, plan, small=small)]
 
 
-def choose(concept: Concept, conditions: Sequence[Condition], cells: Sequence[Cell]) -> Choice | None:
+def choose(concept: Concept, conditions: Sequence[Condition], cells: Sequence[Cell], *, seed: int) -> Choice | None:
     """The cell of the highest quality among the layers that may be chosen; by gain where no quality is above 0.
 
-    None where no layer may be chosen.
+    Cells whose coherence on dev already has its interval's lower end where the verdict will want it come before all
+    others: a stronger push has more quality on dev and would then fail on test. None where no layer may be chosen.
     """
     ones = np.ones((1, len(cells[0].gain)))
     quality = quality_of(ones, cells)[0]
-    rank = [(float(q), float(np.nanmean(cell.gain))) for q, cell in zip(quality, cells, strict=True)]
-    best: dict[int, tuple[tuple[float, float], Steering]] = {}
+    rank = [
+        (bool(coherence_interval(cell, seed=seed).low >= LEAST_COHERENCE), float(q), float(np.nanmean(cell.gain)))
+        for q, cell in zip(quality, cells, strict=True)
+    ]
+    best: dict[int, tuple[tuple[bool, float, float], Steering]] = {}
     for condition, value in zip(conditions, rank, strict=True):
         edit = condition.steering
         if edit is not None and (edit.layer not in best or value > best[edit.layer][0]):
@@ -127,7 +132,7 @@ def control_edits(model: Model, concept: Concept, choice: Choice, plan: Plan, *,
     cells = [along(concept, choice.method, layer, choice.per_layer[layer]) for layer in per_layer]
     at = [(layer, band[k, layers.index(layer)], i) for i, layer in enumerate(per_layer) for k in range(plan.band)]
     return edits, _matched(
-        model, pairs[:3], concept, at, cells, [choice.per_layer[layer] for layer, _, _ in at], rounds=1
+        model, pairs[: MATCH_PAIRS // 2], concept, at, cells, [choice.per_layer[layer] for layer, _, _ in at], rounds=1
     )
 
 

@@ -137,14 +137,12 @@ def auc_interval(high: Pairs, low: Pairs, clusters: Clusters, *, draws: int = 19
         below = (np.searchsorted(others, high, "left") + np.searchsorted(others, high, "right")) / 2
         wins[:, cluster] = np.bincount(labels, weights=below, minlength=n)
     size = np.bincount(labels, minlength=n).astype(float)
-    couples = np.outer(size, size)
-    within_wins, within_couples = np.diag(wins).copy(), np.diag(couples).copy()
+    within = np.diag(wins).copy()
     np.fill_diagonal(wins, 0)
-    np.fill_diagonal(couples, 0)
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        between = ((weights @ wins) * weights).sum(axis=1), ((weights @ couples) * weights).sum(axis=1)
-        return (between[0] + weights @ within_wins) / (between[1] + weights @ within_couples)
+        won = np.einsum("bc,bc->b", weights @ wins, weights) + weights @ within
+        return won / ((weights @ size) ** 2 - weights**2 @ size**2 + weights @ size**2)
 
     return cluster_bootstrap(statistic, n, draws=draws, seed=seed, unit="share", bounds=(0.0, 1.0))
 

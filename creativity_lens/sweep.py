@@ -145,7 +145,9 @@ def sweep_layers(
     dev_prompts, test_prompts = prompts or load_prompts()
     if control == "auto":
         control = "register" if model.name.startswith("pocket-") else "sentiment"
-    ledger = _Ledger(Path(out) if out is not None else None, describe_run(model, reader, pairs, dev_prompts, test_prompts, plan, command))
+    described = describe_run(model, reader, pairs, dev_prompts, test_prompts, plan, command)
+    folder = Path(out) if out is not None else None
+    ledger = _Ledger(folder, {"name": folder.resolve().name if folder else model.name, **described})
     concepts, kl, nuisances = _read_out(model, pairs, control, plan, ledger)
     main = concepts[0]
     verdicts: dict[str, Verdict] = {}
@@ -242,7 +244,7 @@ def _dev_stage(
     with ledger.step("dev: statistics"):
         for concept in ready:
             cells = cells_of(texts, concept, measured[concept.name], surprisal, repetition)
-            chosen = choose(concept, [texts.conditions[i] for i in cells], list(cells.values()))
+            chosen = choose(concept, [texts.conditions[i] for i in cells], list(cells.values()), seed=plan.seed)
             if chosen is not None:
                 choices[concept.name] = chosen
             if concept is concepts[0]:

@@ -31,7 +31,9 @@ def texts_frame(
         score[own] = found.score[own]
     shared = (frame["concept"] == "").to_numpy()
     score[shared] = first.score[shared]  # the baseline's score under the main concept
-    texts = frame.assign(score=score, surprisal=surprisal, repetition=repetition)
+    main = next(iter(measured))
+    named = frame["concept"].mask(frame["concept"] == "", main)
+    texts = frame.assign(concept=named, score=score, surprisal=surprisal, repetition=repetition)
     texts["tokens"] = [model.pieces(ids) if i in first.tokens else None for i, ids in enumerate(frame["token_ids"])]
     texts["token_scores"] = [first.tokens[i].tolist() if i in first.tokens else None for i in range(len(frame))]
     columns = [("surprisal", "nats/token", surprisal), ("repetition", "share", repetition)]

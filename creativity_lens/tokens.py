@@ -6,7 +6,6 @@ Everything takes a Hugging Face fast tokenizer and knows no model.
 import codecs
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,12 @@ Span = tuple[int, int]
 
 _ELSE = "load the model with template='none'."
 
-_MARK = "clensXmarkXclens"  # stands for a prompt while a template is taken apart; in no template, and nothing to strip
+# Stands for a prompt while a template is taken apart: no letters and no blanks, so that nothing alters it.
+_MARK = "91827364546372819"
+
+# Shadows the clock that templates are given (Llama 3, SmolLM3); the date is the one Llama 3 prints without a clock.
+# The empty expression keeps the template's own first line break.
+_FIXED_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}{{ '' }}"
 
 # How one user message may have to be put: most templates take the first, some insist on a system message (left empty),
 # those of models that also see images take a list of parts.
@@ -80,11 +84,11 @@ def chat_text(tokenizer: Any, prompt: str) -> tuple[str, list[Span]]:
 def _render(tokenizer: Any, messages: list[dict[str, Any]]) -> str:
     return tokenizer.apply_chat_template(
         messages,
+        chat_template=_FIXED_CLOCK + tokenizer.get_chat_template(),
         tokenize=False,
         add_generation_prompt=True,
         enable_thinking=False,
-        date_string="26 Jul 2024",  # what Llama 3's template prints where it has no clock
-        strftime_now=date(2024, 7, 26).strftime,
+        date_string="26 Jul 2024",
     )
 
 
@@ -105,7 +109,7 @@ def _message_spans(whole: str, frame: list[str], prompt: str) -> list[Span]:
     start = whole.rfind(prompt.strip())
     if start < 0:
         raise InputError(
-            f"chat template: expected it to repeat the prompt; it alters '{prompt[:40]}' beyond recognition; {_ELSE}"
+            f"chat template: expected it to repeat the prompt; it alters {prompt[:40]!r} beyond recognition; {_ELSE}"
         )
     return [(start, start + len(prompt.strip()))]
 

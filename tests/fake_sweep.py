@@ -144,7 +144,7 @@ def _rows(concept: str, rng: np.random.Generator, layers: int, prompts: int, bes
         add("test", "second_reader", "gain", "gaps", 0.7 * gain, 0.1, **at)
         for place, nuisance in enumerate(NUISANCES):
             left = gain * (0.95, 0.9, 0.6, 0.97)[place]
-            add("test", "nuisance_removed", "gain_left", "gaps", left, 0.1, **at, group=nuisance)
+            add("test", "nuisance_removed", "gain_left", "gaps", left, 0.1, layer=best, group=nuisance)
         for temperature in (0.7, 0.9, 1.1, 1.3, 1.5):
             add("test", "temperature", "gain", "gaps", 0.35 * (temperature - 1), 0.08, temperature=temperature)
             kept = min(1.0, float(np.exp(1.4 * (1 - temperature))))
@@ -176,6 +176,7 @@ def _texts(rng: np.random.Generator, layers: int, prompts: list[str], best: int)
                     | {"tokens": tokens, "token_scores": scores.tolist(), "score": float(scores.mean())}
                     | {"surprisal": float(3 + rng.random()), "hooked_score": float(scores.mean() + 0.2)}
                     | cell
+                    | ({"concept": ""} if cell["condition"] == "unsteered" else {})
                 )
     return pd.DataFrame(rows).astype({"layer": "Int64"})
 
@@ -186,7 +187,7 @@ def _run(layers: int, prompts: int, best: int, names: dict[str, str]) -> dict[st
         {"key": "gain", "question": "Is the gain above 0 on test prompts?", "estimate": gain, "low": gain - 0.09}
         | {"high": gain + 0.09, "n": prompts, "unit": "gaps", "needed": "lower end above 0", "passed": True},
         {"key": "controls", "question": "Is it above what flipped labels give?", "estimate": 0.025, "low": None}
-        | {"high": None, "n": 39, "unit": "p", "needed": "p at most 0.05", "passed": True},
+        | {"high": None, "n": 39, "unit": "rank p", "needed": "p at most 0.05", "passed": True},
         {"key": "coherence", "question": "Is coherence kept?", "estimate": 0.86, "low": 0.78, "high": 0.94}
         | {"n": prompts, "unit": "share", "needed": "lower end at least 0.8", "passed": False},
         {"key": "readout", "question": "Does the scoring direction read test pairs?", "estimate": None, "low": None}

@@ -60,6 +60,9 @@ def test_every_figure_draws_and_leaves_its_input_alone(name: str) -> None:
     figure = draw(name, TABLE, RUN)
     assert len(figure.data) > 0
     assert figure.layout.title.text
+    template = figure.to_plotly_json()["layout"]["template"]
+    assert "data" not in template, "plotly's own defaults are 7 kB of trace styles"
+    assert len(json.dumps(template)) < 2000
     pd.testing.assert_frame_equal(TABLE, table)
     assert run == RUN
 
@@ -237,17 +240,10 @@ def test_a_table_that_was_read_back_draws_the_same(name: str, tmp_path: Any) -> 
 @pytest.mark.parametrize(
     "missing",
     [
-        "stage == 'test'",
         "stage in ('dev', 'test')",
-        "stage in ('dev', 'test', 'screen')",
         "stage == 'readout'",
-        "condition == 'band'",
-        "condition == 'flip'",
-        "condition in ('nuisance', 'token_embeddings', 'tfidf', 'shuffled', 'transfer')",
-        "condition == 'nuisance_removed'",
-        "concept == 'register'",
-        "measure in ('kl', 'coherence', 'gap')",
-        "layer != 2",
+        "condition in ('band', 'flip', 'nuisance', 'nuisance_removed', 'token_embeddings', 'tfidf', 'shuffled')",
+        "concept == 'register' or measure in ('kl', 'coherence', 'gap')",
         "concept == concept",
     ],
 )
@@ -266,15 +262,13 @@ def test_figures_survive_a_run_that_chose_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_survive_not_a_number(name: str) -> None:
-    for columns in (["low", "high", "n"], ["estimate", "low", "high"]):
-        table = TABLE.copy()
-        table["n"] = table["n"].astype(float)
-        table.loc[::2, columns] = np.nan
-        draw(name, table, RUN).to_json()
-        table[columns] = np.nan
-        figure = draw(name, table, RUN)
-        if columns[0] == "estimate" and name != "dose":  # the residual norms are also in the run
-            assert not figure.data
+    table = TABLE.astype({"n": float})
+    table.loc[::2, ["low", "high", "n"]] = np.nan
+    table.loc[::3, ["estimate"]] = np.nan
+    draw(name, table, RUN).to_json()
+    table["estimate"] = np.nan
+    if name != "dose":  # the residual norms are also in the run
+        assert not draw(name, table, RUN).data
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -282,7 +276,7 @@ def test_figures_survive_lacking_columns(name: str) -> None:
     draw(name, TABLE.drop(columns=["note", "temperature", "group", "control", "low", "high"]), RUN).to_json()
 
 
-@pytest.mark.parametrize("layers", [1, 2, 32])
+@pytest.mark.parametrize("layers", [1, 20])
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_of_shallow_and_deep_models(name: str, layers: int) -> None:
     table, _, run = fake_sweep(layers=layers)
@@ -299,13 +293,6 @@ def test_names_cannot_smuggle_markup_into_labels(name: str) -> None:
     figure = draw(name, table, RUN | {"concept": evil})
     assert not [text for text in words(figure) if "<img" in text]
     assert [text for text in words(figure) if "&lt;img" in text], "the names are shown, escaped"
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_figures_do_not_carry_plotlys_own_template(name: str) -> None:
-    layout = draw(name, TABLE, RUN).to_plotly_json()["layout"]
-    assert "data" not in layout["template"], "plotly's own defaults are 7 kB of trace styles"
-    assert len(json.dumps(layout["template"])) < 2000
 
 
 def test_select_keeps_what_could_not_be_measured() -> None:

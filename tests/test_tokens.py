@@ -15,7 +15,7 @@ WITH_SYSTEM = (
 PARTS = "{% for m in messages %}{% for part in m['content'] %}<|user|>{{ part['text'] }}\n{% endfor %}{% endfor %}"
 TWICE = "{% for m in messages %}You are asked: {{ m['content'] }}\nAgain: {{ m['content'] }}\n{% endfor %}"
 WORDY = "{% for m in messages %}the user wrote, the user asks: {{ m['content'] }} the user waits{% endfor %}"
-DATED = "Today is {{ strftime_now('%d %B %Y') }}, {{ date_string }}. {{ messages[0]['content'] }}"
+DATED = "\nToday is {{ strftime_now('%d %B %Y') }}, {{ date_string }}. {{ messages[0]['content'] }}"
 
 
 @pytest.fixture(params=["byte-level", "sentencepiece"])
@@ -46,9 +46,7 @@ def test_pieces_are_the_text(tokenizer, text):
     ids = tokenizer(text, add_special_tokens=False).input_ids
     found = pieces(tokenizer, ids)
     assert len(found) == len(ids)
-    assert (
-        "".join(found) == decode(tokenizer)(ids) == text.removeprefix(" " if "<unk>" in tokenizer.get_vocab() else "")
-    )
+    assert "".join(found) == decode(tokenizer)(ids) == text
 
 
 def test_a_split_character_comes_with_its_last_token(tokenizer):
@@ -84,6 +82,7 @@ def test_pieces_decode_once(tokenizer):
         return decode(tokenizer)(ids)
 
     ids = tokenizer("The 🦊 writes, the fox thinks.", add_special_tokens=False).input_ids
+    ids = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
     text_pieces(ids, token_bytes(tokenizer), counted)
     assert calls == [len(ids)]
 
@@ -124,7 +123,7 @@ def test_a_message_that_the_template_alters(tokenizer):
 
 def test_templates_that_take_no_user_message(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('only tools speak here') }}"
-    with pytest.raises(InputError, match="only tools speak here.*template='none'"):
+    with pytest.raises(InputError, match=r"only tools speak here.*template='none'"):
         chat_text(tokenizer, "the fox")
     tokenizer.chat_template = "Hello."
     with pytest.raises(InputError, match="drops the user's message"):
@@ -135,7 +134,7 @@ def test_templates_that_take_no_user_message(tokenizer):
 
 def test_the_same_prompt_gives_the_same_text_on_any_day(tokenizer):
     tokenizer.chat_template = DATED
-    assert chat_text(tokenizer, "Hi")[0] == "Today is 26 July 2024, 26 Jul 2024. Hi"
+    assert chat_text(tokenizer, "Hi")[0] == "\nToday is 26 Jul 2024, 26 Jul 2024. Hi"
 
 
 def test_choice_of_template(tokenizer):

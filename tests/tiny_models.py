@@ -47,6 +47,22 @@ def save_model(
     return folder
 
 
+def save_other_model(folder: Path, config: str, **options):
+    """A random model of any architecture, by the name of its config; returned in plain transformers, with blocks."""
+    small = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, **SMALL, **options}
+    if config not in ("BloomConfig", "MambaConfig"):
+        small |= {"intermediate_size": 64, "max_position_embeddings": 128}
+    with torch.random.fork_rng(), quiet_loaders():
+        torch.manual_seed(0)
+        made = getattr(transformers, config)(**small)
+        made.initializer_range = 0.2
+        transformers.AutoModelForCausalLM.from_config(made).save_pretrained(folder)
+    byte_level_tokenizer().save_pretrained(folder)
+    plain = plain_model(folder)
+    blocks = next(module for module in plain.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == 4)
+    return plain, blocks
+
+
 def plain_model(folder: Path):
     """The same model in plain transformers, the independent reference."""
     with quiet_loaders():
@@ -94,6 +110,7 @@ def put_in_cache(cache: Path, repo: str, folder: Path, *, commit: str = "c" * 40
         if files is None or source.name in files:
             blob = root / "blobs" / hashlib.sha256(source.read_bytes()).hexdigest()
             shutil.copyfile(source, blob)
+            (snapshot / source.name).unlink(missing_ok=True)
             (snapshot / source.name).symlink_to(blob)
     (root / "refs" / "main").write_text(commit)
     return snapshot

@@ -86,5 +86,5 @@ def find(
         shown = [f"{row[key].value:.2f} ({row[key].low:.2f} to {row[key].high:.2f})" for key in ("auc", "paired_accuracy")]
         table.add_row(str(row["layer"]), *shown, f"{row['gap']:.1f}", f"{row['residual_norm']:.0f}")
     table.caption = f"Fitted on {len(train)} pairs, read on {len(held)} of {len(set(topics))} other topics. Gap and norm in residual units."
-    Console(soft_wrap=True).print(table)
+    Console(width=max(100, Console().width)).print(table)
     print(f"Directions: {out}", file=sys.stderr)

@@ -56,7 +56,7 @@ def print_layers(sweep: Any) -> None:
             f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.2f} of the residual norm "
             f"({choice['gap_dose']:.1f} gaps). Gains are from {run['prompts']['test']} test prompts."
         )
-    Console(soft_wrap=True).print(table)
+    Console(width=max(100, Console().width)).print(table)
 
 
 def _value(rows: Any, measure: str, column: str = "estimate") -> float | None:

@@ -32,7 +32,7 @@ def sweep(
         str | None, typer.Option(metavar="FILE", help="Neutral writing prompts (JSONL or one a line); default: the shipped ones.")
     ] = None,
     layers: Layers = "all",
-    strengths: Annotated[str, typer.Option(metavar="A,B,...", help="Strengths to try, all above 0.")] = "0.05,0.1,0.2,0.4",
+    strengths: Annotated[str, typer.Option(metavar="A,B,...", help="Strengths to try, all above 0.")] = "0.05,0.1,0.15,0.25",
     strength_unit: Annotated[
         str, typer.Option(metavar="norm|gap|raw", help="Fraction of the median residual norm, gaps, or residual units.")
     ] = "norm",

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from creativity_lens.figures.controls import draw_band, draw_flips
 from creativity_lens.figures.rows import (
     by_cell,
     by_layer,
@@ -13,17 +14,13 @@ from creativity_lens.figures.rows import (
     drawn_only,
     main_concept,
     measured,
-    number,
     percent,
     plain,
     reading,
     select,
 )
 from creativity_lens.figures.style import (
-    BAND,
     BLUE,
-    GREEN,
-    INNER_BAND,
     MUTED,
     VERMILLION,
     axes,
@@ -65,8 +62,8 @@ def depth_curve(table: pd.DataFrame, run: dict[str, Any], *, concept: str | None
     for panel in (1, 2):
         level(figure, 0.0, panel=panel)
         axes(figure, panel, y={"range": _shared_range(table, run)})
-    _band(figure, table, concept, pushes)
-    _flips(figure, table, concept)
+    draw_band(figure, table, concept, pushes)
+    draw_flips(figure, table, concept)
     _points(figure, run, concept, gains)
     layer_axis(figure, layers, panel=1, title="Layer (0 = after the first block)")
     _push_axis(figure, pushes)
@@ -160,8 +157,8 @@ def _points(figure: go.Figure, run: dict[str, Any], concept: str, gains: pd.Data
                 x=frame[along].tolist(),
                 y=frame["estimate"].tolist(),
                 mode="markers+text" if panel == 2 else "markers",
-                text=[f"\u2002{int(layer)}" if layer in named else "" for layer in frame["layer"]],
-                textposition="middle right",
+                text=[f"\u2002{int(layer)}\u2002" if layer in named else "" for layer in frame["layer"]],
+                textposition=[_side(row, gains) for row in frame.itertuples()],
                 textfont={"size": 12},
                 marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
                 hovertext=frame["said"].tolist(),
@@ -187,92 +184,25 @@ def _points(figure: go.Figure, run: dict[str, Any], concept: str, gains: pd.Data
         )
 
 
-def _band(figure: go.Figure, table: pd.DataFrame, concept: str, pushes: dict[int, float]) -> None:
-    controls = measured(select(table, concept=concept, stage="test", condition="band", measure="gain"))
-    if controls.empty:
-        return
-    shares = {"low": 0.05, "inner_low": 0.25, "middle": 0.5, "inner_high": 0.75, "high": 0.95}
-    groups = controls.groupby("layer")["estimate"]
-    band = pd.DataFrame({name: groups.quantile(share) for name, share in shares.items()})
-    counts, prompts = groups.size(), controls.groupby("layer")["n"].max()
-    layers = [int(layer) for layer in band.index]
-    name = "controls: middle 90 % and 50 %"
-    for low, high, colour in (("low", "high", BAND), ("inner_low", "inner_high", INNER_BAND)):
-        figure.add_scatter(
-            x=[*layers, *reversed(layers)],
-            y=[*band[low], *reversed(band[high].tolist())],
-            mode="lines",
-            fill="toself",
-            fillcolor=colour,
-            line={"width": 0},
-            hoverinfo="skip",
-            name=name,
-            legendgroup="band",
-            showlegend=low == "low",
-            **on(1),
-        )
-    said = [
-        f"<b>layer {layer}</b>: {counts[layer]} controls (labels flipped)"
-        f"<br>median gain {number(band['middle'][layer])} gaps"
-        f"<br>middle 90 %: {number(band['low'][layer])} to {number(band['high'][layer])} gaps"
-        + ("" if pd.isna(prompts[layer]) else f"<br>n = {int(prompts[layer])} prompts")
-        for layer in layers
-    ]
-    figure.add_scatter(
-        x=layers,
-        y=band["middle"].tolist(),
-        mode="lines",
-        line={"color": MUTED, "width": 1, "dash": "dash"},
-        hovertext=said,
-        hoverinfo="text",
-        name="controls: median",
-        legendgroup="band",
-        showlegend=False,
-        **on(1),
-    )
-    for layer in layers:
-        if layer in pushes:
-            for low, high, width in (("low", "high", 5), ("inner_low", "inner_high", 11)):
-                figure.add_scatter(
-                    x=[pushes[layer]] * 2,
-                    y=[band[low][layer], band[high][layer]],
-                    mode="lines",
-                    line={"color": "rgba(89, 89, 89, 0.25)", "width": width},
-                    hovertext=said[layers.index(layer)],
-                    hoverinfo="text",
-                    legendgroup="band",
-                    showlegend=False,
-                    **on(2),
-                )
-
-
-def _flips(figure: go.Figure, table: pd.DataFrame, concept: str) -> None:
-    flips = measured(select(table, concept=concept, stage="test", condition="flip", measure="gain"))
-    flips = flips[flips["layer"].notna()]
-    if not flips.empty:
-        figure.add_scatter(
-            x=flips["layer"].tolist(),
-            y=flips["estimate"].tolist(),
-            mode="markers",
-            marker={"symbol": "line-ew", "size": 13, "line": {"width": 1.5, "color": GREEN}},
-            hovertext=[
-                f"balanced label flip {place + 1} of {len(flips)}<br>gain {reading(row, of='prompts')}"
-                for place, row in enumerate(flips.itertuples())
-            ],
-            hoverinfo="text",
-            name=f"{len(flips)} label flips at the chosen layer",
-            **on(1),
-        )
+def _side(row: Any, gains: pd.DataFrame) -> str:
+    """Where the name of a point goes in the panel against KL: away from its nearest neighbours."""
+    width, height = gains["push"].max(), gains["high"].max() - min(0.0, gains["low"].min())
+    near = gains[(gains["estimate"] - row.estimate).abs() < 0.09 * height]
+    away = near["push"] - row.push
+    right, left = ((side > 0) & (side < 0.08 * width) for side in (away, -away))
+    return "middle right" if not right.any() else "top right" if left.any() else "middle left"
 
 
 def _shared_range(table: pd.DataFrame, run: dict[str, Any]) -> list[float]:
     """One range for the main concept and its positive control, so that the two pictures can be laid side by side."""
     ends = [0.0]
     for concept in (main_concept(run), control_concept(run)):
-        for condition in ("layer", "flip", "band") if concept else ():
+        for condition in ("layer", "flip") if concept else ():
             frame = select(table, concept=str(concept), stage="test", condition=condition, measure="gain")
-            for column in ("estimate", "low", "high"):
-                ends += frame[column].dropna().tolist()
+            ends += [end for column in ("estimate", "low", "high") for end in frame[column].dropna()]
+    band = measured(select(table, concept=main_concept(run), stage="test", condition="band", measure="gain"))
+    for share in (0.05, 0.95):
+        ends += band.groupby("layer")["estimate"].quantile(share).tolist()
     pad = 0.07 * (max(ends) - min(ends)) or 1.0
     return [min(ends) - pad, max(ends) + 1.5 * pad]
 
@@ -281,7 +211,7 @@ def _push_axis(figure: go.Figure, pushes: dict[int, float]) -> None:
     title = {"text": "KL of the next token (nats/token)"}
     values = [push for push in pushes.values() if push > 0]
     if not values:
-        axes(figure, 2, x={"title": title, "showticklabels": False, "range": [0, 1]})
+        axes(figure, 2, x={"title": title, "showticklabels": False, "range": [0, 1], "showgrid": False})
         figure.add_annotation(
             text="KL was not measured", x=0.5, y=0.5, xref="x2 domain", yref="y2 domain", showarrow=False
         )

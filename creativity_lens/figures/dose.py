@@ -46,11 +46,12 @@ def dose(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     figure = panels(title, heads, columns=2, height=760)
     layers = sorted(norms)
     units = {1: dict.fromkeys(layers, 1.0), 2: {at: norms[at] / gaps[at] for at in layers if at in gaps}, 3: norms}
+    grid = _grid(table, concept)
     for panel, scale in units.items():
-        said = {(at, strength): _said(at, strength, norms, gaps) for at in scale for strength in _grid(table, concept)}
+        said = {(at, strength): _said(at, strength, norms, gaps) for at in scale for strength in grid}
         chosen = {at: strength for at, strength in per_layer_strength(run, concept).items() if at in scale}
         said |= {cell: _said(*cell, norms, gaps) for cell in chosen.items()}
-        _doses(figure, run, concept, scale, _grid(table, concept), chosen, said, panel=panel)
+        _doses(figure, run, concept, scale, grid, chosen, said, panel=panel)
         axes(figure, panel, y={"rangemode": "tozero"})
     axes(figure, 1, y={"tickformat": ".0%"})
     if not gaps:

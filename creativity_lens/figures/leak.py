@@ -24,7 +24,7 @@ GREYS = ("#9a9a9a", "#757575", "#505050", "#1a1a1a")
 
 
 def leak(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
-    """Score with the hooks on minus score with the hooks off, in gaps.
+    """Gain read with the hooks on minus gain read with the hooks off, in gaps.
 
     Left: at each layer's dev strength, on test prompts, beside the gain that is reported (hooks off). Right: on dev, by
     strength. A study that scores with the hooks on would report the two of the left panel added up.

@@ -80,8 +80,9 @@ def _accuracy(figure: go.Figure, table: pd.DataFrame, concept: str, measure: str
     tokens = measured(_read(table, concept, "token_embeddings", measure)).assign(layer=-1.0)
     words = measured(_read(table, concept, "tfidf", measure)).head(1)
     _line(figure, mean, "mean difference", BLUE, "circle", panel=panel)
-    _line(figure, component, "first component", VERMILLION, "square", panel=panel)
-    _line(figure, shuffled, "labels shuffled", MUTED, "x-thin", panel=panel, dash="dot")
+    # A little apart, or their bars would cover one another; the hover text names the layer.
+    _line(figure, component, "first component", VERMILLION, "square", panel=panel, shift=0.15)
+    _line(figure, shuffled, "labels shuffled", MUTED, "x-thin", panel=panel, dash="dot", shift=-0.15)
     _line(figure, tokens, "token embeddings (layer −1)", PURPLE, "diamond", panel=panel)
     last = max([0.0, *mean["layer"].dropna(), *component["layer"].dropna()])
     for row in words.itertuples():
@@ -104,13 +105,22 @@ def _accuracy(figure: go.Figure, table: pd.DataFrame, concept: str, measure: str
 
 
 def _line(
-    figure: go.Figure, frame: pd.DataFrame, label: str, colour: str, symbol: str, *, panel: int, dash: str = "solid"
+    figure: go.Figure,
+    frame: pd.DataFrame,
+    label: str,
+    colour: str,
+    symbol: str,
+    *,
+    panel: int,
+    dash: str = "solid",
+    shift: float = 0.0,
 ) -> None:
     frame = frame[frame["layer"].notna()]
     hover = [
         f"<b>{label}</b>, layer {int(row.layer)}<br>{row.measure.replace('_', ' ')} {reading(row, of='topics')}"
         for row in frame.itertuples()
     ]
+    frame = frame.assign(layer=frame["layer"] + shift)
     curve(figure, frame, hover, label=label, colour=colour, symbol=symbol, dash=dash, panel=panel)
 
 

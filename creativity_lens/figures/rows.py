@@ -41,8 +41,7 @@ def select(
         wanted &= table["method"].isin({method}) | table["method"].isna()
     # Chosen first, converted after: a figure selects a dozen times from a table of thousands of rows.
     frame = table[wanted].reindex(columns=[*LABELS, *NUMBERS])
-    for column in NUMBERS:
-        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in NUMBERS})
     return frame.sort_values(["layer", "strength", "temperature", "control"], kind="stable", ignore_index=True)
 
 

@@ -51,7 +51,7 @@ TEMPLATE = go.layout.Template(
         "xaxis": _AXIS,
         "yaxis": _AXIS,
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "font": {"size": 12}, "tracegroupgap": 4},
-        "margin": {"l": 46, "r": 16, "t": 96, "b": 48},
+        "margin": {"l": 46, "r": 16, "t": 84, "b": 48},
     }
 )
 

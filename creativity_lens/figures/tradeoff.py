@@ -107,6 +107,8 @@ def _cells(figure: go.Figure, cells: pd.DataFrame) -> None:
 
 
 def _temperatures(figure: go.Figure, heat: pd.DataFrame) -> None:
+    low, high = heat["kept"].idxmin(), heat["kept"].idxmax()
+    rising = heat["estimate"][high] > heat["estimate"][low]
     figure.add_scatter(
         x=heat["kept"].tolist(),
         y=heat["estimate"].tolist(),
@@ -114,7 +116,8 @@ def _temperatures(figure: go.Figure, heat: pd.DataFrame) -> None:
         line={"color": BLACK, "width": 1.5, "dash": "dash"},
         marker={"symbol": "circle", "size": 6, "color": BLACK},
         text=[f"T {row.temperature:g}" for row in heat.itertuples()],
-        textposition="bottom left",
+        # Below the line, on the side it falls away from; at the right edge only the left side has room.
+        textposition=["bottom right" if rising and kept < 0.9 else "bottom left" for kept in heat["kept"]],
         textfont={"size": 11, "color": MUTED},
         hovertext=[_said(row, f"unsteered, temperature {row.temperature:g}") for row in heat.itertuples()],
         hoverinfo="text",

@@ -7,6 +7,7 @@ joined, are the text: what a reader sees is what was scored.
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 
 from creativity_lens.figures.rows import choice_of, drawn_only, main_concept, per_layer_strength, percent
 
+STEERED = ("layer", "chosen", "steered")
 OTHERS = {
     "prompted": "asked to be creative, not steered",
     "negated": "direction negated",
@@ -36,28 +38,30 @@ def browser_texts(texts: pd.DataFrame, run: dict[str, Any], *, budget: int) -> d
     `limit` is the score at which the colours end.
     """
     texts = texts.reindex(columns=list(FIELDS))
-    texts = texts[texts["text"].map(lambda text: isinstance(text, str)).astype(bool)]
-    texts = texts[(texts["concept"] == main_concept(run)) | texts["concept"].isna()]
+    texts = texts[texts["condition"].isin(["unsteered", *STEERED, *OTHERS]) & texts["text"].notna()]
+    # Unsteered texts serve every concept, so they name none.
+    texts = texts[texts["concept"].isin([main_concept(run), ""]) | texts["concept"].isna()]
     stage = "test" if (texts["stage"] == "test").any() else "dev"
     texts = texts[texts["stage"] == stage]
     columns = _columns(texts, run)
+    prompts: dict[str, list[dict[Any, Any]]] = {}
+    for row in texts.to_dict("records"):
+        prompts.setdefault(str(row["prompt_id"]), []).append(row)
     names = run.get("prompts_text") or {}
-    found: dict[str, Any] = {"prompts": [], "columns": columns, "limit": 0.0, "of": 0, "stage": stage}
-    every: list[float] = []
+    shown: list[dict[str, Any]] = []
+    scores: list[float] = []
     used = 0
-    groups = list(texts.groupby("prompt_id", sort=True)) if columns else []
-    for prompt, group in groups:
-        picked = [_pick(group, column) for column in columns]
-        shown = {"id": str(prompt), "text": str(names.get(prompt, prompt)), "texts": picked}
-        written = json.dumps(shown)
-        used += len(written) + 5 * len(re.findall("[<>&]", written))  # these are written as \\u003c and the like
+    for prompt in sorted(prompts):
+        picked = [_pick(prompts[prompt], column) for column in columns]
+        entry = {"id": prompt, "text": str(names.get(prompt, prompt)), "texts": picked}
+        written = json.dumps(entry)
+        used += len(written) + 5 * len(re.findall("[<>&]", written))  # these are written as \u003c and the like
         if used > budget:
             break
-        found["prompts"].append(shown)
-        every += [abs(score) for text in picked if text for score in text["scores"] if score is not None]
-    found["of"] = len(groups)
-    found["limit"] = max(50.0, float(np.quantile(every, 0.95))) if every else 100.0
-    return found
+        shown.append(entry)
+        scores += [abs(score) for text in picked if text for score in text["scores"] if score is not None]
+    limit = max(50.0, round(float(np.quantile(scores, 0.95)), 1)) if scores else 100.0
+    return {"prompts": shown, "columns": columns, "limit": limit, "of": len(prompts), "stage": stage}
 
 
 def _columns(texts: pd.DataFrame, run: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,7 +71,7 @@ def _columns(texts: pd.DataFrame, run: dict[str, Any]) -> list[dict[str, Any]]:
     columns: list[dict[str, Any]] = []
     if "unsteered" in conditions:
         columns.append({"condition": "unsteered", "layer": None, "strength": None, "label": "not steered"})
-    steered = texts[texts["condition"].isin(["layer", "chosen", "steered"]) & texts["layer"].notna()]
+    steered = texts[texts["condition"].isin(STEERED) & texts["layer"].notna()]
     own = per_layer_strength(run, concept)
     for layer in sorted({int(layer) for layer in steered["layer"]}):
         here = steered[steered["layer"] == layer]
@@ -84,22 +88,25 @@ def _columns(texts: pd.DataFrame, run: dict[str, Any]) -> list[dict[str, Any]]:
     return columns
 
 
-def _pick(group: pd.DataFrame, column: dict[str, Any]) -> dict[str, Any] | None:
+def _pick(rows: list[dict[Any, Any]], column: dict[str, Any]) -> dict[str, Any] | None:
     """One text of a prompt for a column: with the seed that most of the prompt's conditions share."""
-    if column["condition"] == "layer":
-        rows = group[group["condition"].isin(["layer", "chosen", "steered"]) & (group["layer"] == column["layer"])]
-        if column["strength"] is not None:
-            rows = rows[(rows["strength"] - column["strength"]).abs() < 1e-6]
-    else:
-        rows = group[group["condition"] == column["condition"]]
-    if rows.empty:
+    seeds = Counter(seed for seed, _ in {(row["seed"], row["condition"]) for row in rows})
+    common = min(seeds, key=lambda seed: (-seeds[seed], str(seed)))
+    here = [row for row in rows if _belongs(row, column)]
+    if not here:
         return None
-    common = group.groupby("seed")["condition"].nunique()
-    seed = common[common == common.max()].index.min() if len(common) else None
-    row = (rows[rows["seed"] == seed] if (rows["seed"] == seed).any() else rows).iloc[0]
+    row = next((row for row in here if row["seed"] == common), here[0])
     pieces, scores = cut(row["text"], _list(row["tokens"]), _list(row["token_scores"]))
     numbers = {name: _finite(row[name]) for name in ("score", "surprisal", "hooked_score")}
     return {"pieces": pieces, "scores": scores, "seed": str(row["seed"])} | numbers
+
+
+def _belongs(row: dict[Any, Any], column: dict[str, Any]) -> bool:
+    if column["layer"] is None:
+        return bool(row["condition"] == column["condition"])
+    if row["condition"] not in STEERED or pd.isna(row["layer"]) or row["layer"] != column["layer"]:
+        return False
+    return column["strength"] is None or abs(row["strength"] - column["strength"]) < 1e-6
 
 
 def cut(text: str, tokens: Sequence[str], scores: Sequence[float]) -> tuple[list[str], list[int | None]]:
@@ -125,7 +132,8 @@ def cut(text: str, tokens: Sequence[str], scores: Sequence[float]) -> tuple[list
     for token, score in zip(tokens, scores, strict=True):
         score = float("nan") if score is None else float(score)
         spelled = token if text.startswith(token, position) else token.translate(SPELLINGS)
-        spelled = spelled.lstrip() if position == 0 and not text.startswith(spelled) else spelled
+        if position == 0 and not text.startswith(spelled) and text.startswith(spelled.lstrip()):
+            spelled = spelled.lstrip()  # a text is often kept without its first space
         # After unreadable tokens the next readable one is looked for nearby; a token has at most a few characters.
         at = text.find(spelled, position, position + len(spelled) + 4 * len(waiting)) if spelled else -1
         if at < 0 or "\ufffd" in spelled:

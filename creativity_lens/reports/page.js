@@ -90,7 +90,8 @@
   }
 
   function signed(value, digits) {
-    return (value < 0 ? minus : "+") + Math.abs(value).toFixed(digits);
+    var size = Math.abs(value).toFixed(digits);
+    return (Number(size) === 0 ? "" : value < 0 ? minus : "+") + size;
   }
 
   function colour(piece, score) {

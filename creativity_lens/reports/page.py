@@ -77,6 +77,7 @@ def write_report(table: pd.DataFrame, texts: pd.DataFrame, run: dict[str, Any], 
         command=str(run.get("command") or ""),
         version=str((run.get("versions") or {}).get("creativity-lens") or ""),
         concept=main_concept(run),
+        readout_layer=(run.get("choice") or {}).get("readout_layer"),
         verdict=sections.verdict(run.get("verdict") or {}),
         control=sections.control(run.get("positive_control") or {}),
         layers=sections.layers(table, run),
@@ -97,7 +98,7 @@ def embedded_json(value: Any) -> str:
     >>> embedded_json("</script>")
     '"\\\\u003c/script\\\\u003e"'
     """
-    text = json.dumps(_rounded(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -121,7 +122,7 @@ def _figure(place: int, figure: go.Figure) -> dict[str, Any]:
     parts["layout"].setdefault("margin", {})["t"] = 34
     missing = "" if parts["data"] else html.unescape(parts["layout"]["annotations"][0]["text"])
     look = {"number": place, "title": title, "height": parts["layout"]["height"], "missing": missing}
-    return look | {"json": "" if missing else embedded_json(parts)}
+    return look | {"json": "" if missing else embedded_json(_rounded(parts))}
 
 
 def _source(script: str) -> str:

@@ -17,7 +17,7 @@ from creativity_lens.figures.rows import (
 )
 
 # The outcome in words, and a symbol for those who skim; neither depends on colour.
-OUTCOMES = {"steers": "✓", "not enough evidence": "–", "no evidence in the assay": "✗"}
+OUTCOMES = {"steers": "✓", "not enough evidence": "–", "blind assay": "✗"}
 PASSED = {True: ("✓", "passed"), False: ("✗", "not passed"), None: ("–", "not measured")}
 BESIDE = ("coherence", "faithfulness", "kl")
 
@@ -50,7 +50,11 @@ def _part(part: dict[str, Any]) -> dict[str, str]:
         "symbol": symbol,
         "word": word,
         "question": str(part.get("question") or part.get("key") or ""),
-        "estimate": estimate if missing else f"p = {estimate}" if unit == "p" else f"{estimate} {unit}".strip(),
+        "estimate": estimate
+        if missing
+        else f"{unit} = {estimate}"
+        if unit in ("p", "rank p")
+        else f"{estimate} {unit}".strip(),
         "interval": f"{number(low)} to {number(high)}" if known else "–",
         "n": "–" if part.get("n") is None else str(part["n"]),
         "needed": str(part.get("needed") or ""),
@@ -95,7 +99,7 @@ def layer_set(run: dict[str, Any]) -> dict[str, Any]:
     shares = sorted((int(layer), float(share)) for layer, share in (found.get("selection_share") or {}).items())
     return {
         "best": [int(layer) for layer in found.get("confidence_set") or []],
-        "shares": [f"layer {layer}: {percent(share)}" for layer, share in shares if share > 0],
+        "shares": [f"layer {layer} in {100 * share:.0f} %" for layer, share in shares if share > 0],
     }
 
 

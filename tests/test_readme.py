@@ -1,0 +1,60 @@
+"""The README's code is run: its Python blocks as they stand, and each of its commands as far as its options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from creativity_lens.cli import app
+from typer.testing import CliRunner
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+    if line.startswith("clens ")
+]
+LONG = [block for block in PYTHON if "sweep_layers" in block]
+
+
+def test_readme_has_the_code_these_tests_are_about():
+    assert len(PYTHON) >= 3
+    assert len(LONG) == 1
+    assert len(COMMANDS) >= 5
+    assert "make sweep" in README
+    assert "make test" in README
+
+
+def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in PYTHON:
+        if block not in LONG:
+            exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    shares = [float(number) for number in re.findall(r"\d\.\d+", printed.split("tensor(")[1].split(")")[0])]
+    assert len(shares) == 8
+    assert min(shares) > 0.5  # the direction reads topics that it never saw, at every layer
+    assert (tmp_path / "creative.safetensors").is_file()
+    assert [line[:3] for line in printed.splitlines() if line[:3] in ("0.0", "0.1", "0.2")] == ["0.0", "0.1", "0.2"]
+
+
+@pytest.mark.slow
+def test_the_sweep_block_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in PYTHON:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["sweep"].run["status"] == "finished"
+    assert names["sweep"].sentence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_have_the_options_the_readme_gives(command):
+    arguments = shlex.split(command)[1:]
+    options = [word for word in arguments if word.startswith("--")]
+    shown = CliRunner().invoke(app, [arguments[0], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    for option in options:
+        assert option in shown
