@@ -59,15 +59,21 @@ def along(concept: Concept, method: str, layer: int, strength: float) -> Steerin
     return Steering(layer, strength * at.residual_norm * at.vector, strength, method)
 
 
-def screen_grid(model: Model, concept: Concept, plan: Plan) -> tuple[list[dict[str, Any]], dict[tuple[int, float, str], float]]:
+def screen_grid(
+    model: Model, concept: Concept, plan: Plan, *, small: bool = False
+) -> tuple[list[dict[str, Any]], dict[tuple[int, float, str], float]]:
     """Teacher-forced effect of every cell: table rows, and each cell's KL."""
-    edits = edit_grid(concept, plan)
-    found = screen(model, concept.splits["dev"][: plan.screen_pairs], edits)
+    edits = edit_grid(concept, plan, small=small)
+    pairs = concept.splits["dev"][: plan.screen_pairs]
+    topics = sorted({pair.topic for pair in pairs})
+    member = np.array([[pair.topic == topic for pair in pairs] for topic in topics], float)
+    member /= member.sum(1, keepdims=True)  # pairs of one topic are one cluster
+    found = screen(model, pairs, edits)
     rows = []
     for number, edit in enumerate(edits):
         keys = {"layer": edit.layer, "strength": edit.strength, "method": edit.method, "concept": concept.name}
         for measure_name, values in (("log_ratio_change", found.log_ratio_change), ("kl", found.kl)):
-            estimate = t_interval(values[number].numpy().astype(float))
+            estimate = t_interval(member @ values[number].numpy())
             rows.append(table_row("screen", "steered", measure_name, "nats/token", estimate, **keys))
     return rows, kl_by_cell(edits, found)
 

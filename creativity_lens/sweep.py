@@ -182,8 +182,9 @@ def _read_out(
     ledger.rows += nuisance_rows(concepts[0], nuisances)
     kl = {}
     with ledger.step("screening"):
-        rows, kl[concepts[0].name] = screen_grid(model, concepts[0], plan)
-        ledger.rows += rows
+        for concept in concepts:
+            rows, kl[concept.name] = screen_grid(model, concept, plan, small=concept is not concepts[0])
+            ledger.rows += rows
     directions = concepts[0].directions["mean_difference"]
     limit = drawn_only(model.n_layers)
     ledger.run |= {
@@ -227,7 +228,7 @@ def _shown(texts: Texts, stage: str) -> Sequence[int]:
     """Texts of which every token's score is kept: on test, one luck of the conditions that the report shows."""
     frame = texts.frame
     first = frame["seed"] == frame["seed"].min()
-    names = frame["condition"].isin(["unsteered", "chosen", "layer", "negated", "prompted"])
+    names = frame["condition"].isin(["unsteered", "chosen", "layer", "negated", "prompted", "isotropic"])
     return np.flatnonzero((first & names).to_numpy()) if stage == "test" else ()
 
 
@@ -247,9 +248,11 @@ def _dev_stage(
             chosen = choose(concept, [texts.conditions[i] for i in cells], list(cells.values()), seed=plan.seed)
             if chosen is not None:
                 choices[concept.name] = chosen
+            leaks = leaks_of(texts, concept, measured[concept.name]) if concept is concepts[0] else {}
+            ledger.rows += stage_rows(
+                "dev", concept, texts, measured[concept.name], cells, leaks, kl[concept.name], seed=plan.seed
+            )
             if concept is concepts[0]:
-                leaks = leaks_of(texts, concept, measured[concept.name])
-                ledger.rows += stage_rows("dev", concept, texts, measured[concept.name], cells, leaks, kl[concept.name], seed=plan.seed)
                 ledger.run["layer_set"] = {"selection_share": _selection(texts, cells, concept, plan.seed)}
     main = concepts[0]
     for concept in ready:

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from creativity_lens.cli import app
-from typer.testing import CliRunner
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
@@ -54,7 +54,6 @@ def test_the_sweep_block_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_have_the_options_the_readme_gives(command):
     arguments = shlex.split(command)[1:]
-    options = [word for word in arguments if word.startswith("--")]
-    shown = CliRunner().invoke(app, [arguments[0], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    for option in options:
-        assert option in shown
+    command = typer.main.get_command(app).commands[arguments[0]]
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in arguments if word.startswith("--")} <= known
