@@ -103,13 +103,14 @@ def test_a_full_disk_costs_a_warning_not_the_run(chat: Model, pairs, stored):
 
 def test_whatever_changes_the_numbers_has_a_file_of_its_own(chat: Model, base: Model, pairs, stored):
     """None of these may be answered with another's file; asked again, none makes a new one."""
+    pairs = pairs[:2]
     asked = [
         (chat, pairs, {}),
         (base, pairs, {}),
         (replace(chat, weights_hash="sha256:other"), pairs, {}),
         (replace(chat, dtype=torch.bfloat16), pairs, {}),
         (replace(chat, template="none"), pairs, {}),
-        (chat, pairs[:3], {}),
+        (chat, pairs[:1], {}),
         (chat, [replace(pairs[0], creative_response="Other words."), *pairs[1:]], {}),
         (chat, pairs, {"position": "text"}),
         (chat, pairs, {"position": "instruction"}),

@@ -33,7 +33,7 @@ JUNK = (
 def run(
     *command: str | Path, folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in `folder`, in the present environment, less the marks of a `make` around it, plus what is given."""
+    """Run a command in `folder`, in this environment and what is given, without the marks of a `make` around it."""
     variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     variables |= environment or {}
     return subprocess.run(

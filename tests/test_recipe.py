@@ -1,11 +1,10 @@
-"""The recipe of the pocket models, end to end on a tiny corpus, and the shipped weights against their card."""
+"""The recipe of the pocket models, end to end on a tiny corpus."""
 
 import json
 import math
 import os
 import random
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,9 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from creativity_lens.errors import InputError
 from creativity_lens.files import data_folder, sha256_of
@@ -27,20 +24,15 @@ sys.path.insert(0, str(POCKET))  # the recipe is a package of its own, run from 
 from recipe import corpus as corpora  # noqa: E402
 from recipe.evaluate import Evaluation, evaluate  # noqa: E402
 from recipe.finetune import Finetuning, encode, finetune  # noqa: E402
-from recipe.instructions import BORING, CHAT_TEMPLATE, CREATIVE, NEUTRAL, make_examples  # noqa: E402
+from recipe.instructions import BORING, CREATIVE, NEUTRAL, make_examples  # noqa: E402
 from recipe.model import IGNORED, new_model, read_model, save_model  # noqa: E402
 from recipe.prepare import Preparation, markdown_paragraphs, plain_paragraphs, prepare  # noqa: E402
 from recipe.pretrain import Pretraining, pretrain  # noqa: E402
-from recipe.settings import parse  # noqa: E402
 from recipe.tokenizer import Tokenization, tokenize  # noqa: E402
 from recipe.training import Progress, Schedule, orthogonal, rows_at  # noqa: E402
 
 SHAPE = {"width": 32, "layers": 2, "heads": 2, "feed_forward": 64}
 TINY = {"batch": 4, "length": 32, "warmup": 2, "device": "cpu", **SHAPE}
-STEPS = {
-    "prepare": Preparation, "tokenizer": Tokenization, "pretrain": Pretraining, "finetune": Finetuning,
-    "evaluate": Evaluation,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -261,53 +253,6 @@ def test_training_lowers_the_held_out_loss(corpus, base, tmp_path):
     assert before["nats_per_token"] == pytest.approx(math.log(320), abs=0.1)
     assert after["nats_per_token"] < before["nats_per_token"] - 0.3
     assert after["characters_per_token"] == before["characters_per_token"] > 1
-
-
-# what ships
-
-
-@pytest.fixture(scope="module")
-def card() -> ModelCard:
-    return ModelCard.load(POCKET / "README.md")
-
-
-@pytest.mark.parametrize("name", ["base", "chat"])
-def test_shipped_files_are_the_ones_on_the_card(card, name):
-    assert f"`{name}/model.safetensors` | `{sha256_of(POCKET / name / 'model.safetensors')}`" in card.text
-    config = json.loads((POCKET / name / "config.json").read_text())
-    shape = (
-        "{num_hidden_layers} blocks, d_model {hidden_size}, {num_attention_heads} heads of {head_dim}, feed-forward "
-    )
-    shape += "{intermediate_size}, vocabulary {vocab_size}, context {max_position_embeddings}"
-    assert shape.format_map(config) in " ".join(card.text.split())
-    weights = load_file(POCKET / name / "model.safetensors")
-    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
-    assert f"{sum(weight.numel() for weight in weights.values()):,} parameters" in card.text
-
-
-def test_card_has_front_matter(card):
-    assert card.data.license
-    assert card.data.language == "en"
-    assert card.data.library_name == "transformers"
-    assert card.data.pipeline_tag == "text-generation"
-
-
-def test_the_recipe_writes_the_shipped_configuration(tmp_path):
-    _, tokenizer = read_model(POCKET / "chat")
-    tokenizer.chat_template = CHAT_TEMPLATE
-    shape = {key: getattr(Pretraining, key) for key in ("width", "layers", "heads", "feed_forward", "seed")}
-    save_model(new_model(vocabulary=len(tokenizer), context=tokenizer.model_max_length, **shape), tokenizer, tmp_path)
-    for name in ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"):
-        assert json.loads((tmp_path / name).read_text()) == json.loads((POCKET / "chat" / name).read_text()), name
-    assert (tmp_path / "chat_template.jinja").read_text() == (POCKET / "chat" / "chat_template.jinja").read_text()
-    assert set(load_file(tmp_path / "model.safetensors")) == set(load_file(POCKET / "chat" / "model.safetensors"))
-
-
-def test_the_cards_commands_are_ones_the_recipe_takes(card):
-    commands = re.findall(r"^python -m recipe\.(\w+) (.*)$", card.text, re.MULTILINE)
-    assert {step for step, _ in commands} == set(STEPS)
-    for step, options in commands:
-        parse(STEPS[step], None, shlex.split(options, comments=True))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Scores and surprisals equal what is computed by hand, text by text; the score finds the side that it was fitted to."""
+"""Scores and surprisals equal what is computed by hand, text by text; the score finds the side it was fitted to."""
 
 import math
 from dataclasses import replace

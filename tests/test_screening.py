@@ -89,14 +89,16 @@ def test_the_sign_says_which_side_became_likelier(chat, pairs):
     assert there == pytest.approx(-back, abs=1e-4)
     assert none == pytest.approx(0, abs=1e-4)
     assert found.kl[0, 0] == pytest.approx(float(found.kl[0, 1]), abs=1e-4)
-    # pushing the last layer towards the unembedding of the creative side's tokens makes that side likelier
+    # towards the unembedding of the words of one side: that side becomes likelier
     towards = chat.bridge.original_model.get_output_embeddings().weight.detach()
     own, other = (
         towards[list(chat.encode_text(text)[:16])].mean(0)
         for text in (pairs[0].creative_response, pairs[0].boring_response)
     )
-    vector = torch.nn.functional.normalize(own - other, dim=0) * 0.3 * NORMS[7]
-    pushed, pulled = screen(chat, pairs[:1], [Steering(7, vector, 0.3), Steering(7, -vector, -0.3)]).log_ratio_change
+    vector = torch.nn.functional.normalize(own - other, dim=0) * 0.1 * NORMS[7]
+    edits = [Steering(7, vector, 0.1), Steering(7, -vector, -0.1)]
+    pushed, pulled = screen(chat, pairs[:1], edits, max_tokens=16).log_ratio_change[:, 0].tolist()
+    print(pushed, pulled)
     assert pushed > 0.05 > -0.05 > pulled
 
 

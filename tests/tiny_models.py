@@ -114,3 +114,14 @@ def put_in_cache(cache: Path, repo: str, folder: Path, *, commit: str = "c" * 40
             (snapshot / source.name).symlink_to(blob)
     (root / "refs" / "main").write_text(commit)
     return snapshot
+
+
+def padded_batch(left):
+    """Three texts of different length, padded; with positions that count from each text's own start."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(2, 4096, (3, 9), generator=generator)
+    mask = torch.ones(3, 9, dtype=torch.long)
+    for row, short in enumerate((0, 2, 5)):
+        padding = slice(0, short) if left else slice(9 - short, 9)
+        mask[row, padding], ids[row, padding] = 0, 1
+    return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
