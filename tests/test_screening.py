@@ -98,7 +98,6 @@ def test_the_sign_says_which_side_became_likelier(chat, pairs):
     vector = torch.nn.functional.normalize(own - other, dim=0) * 0.1 * NORMS[7]
     edits = [Steering(7, vector, 0.1), Steering(7, -vector, -0.1)]
     pushed, pulled = screen(chat, pairs[:1], edits, max_tokens=16).log_ratio_change[:, 0].tolist()
-    print(pushed, pulled)
     assert pushed > 0.05 > -0.05 > pulled
 
 
