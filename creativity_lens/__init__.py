@@ -27,7 +27,7 @@ _PUBLIC = {
     "Steering": "steering",
     "score_texts": "scoring",
     "sweep_layers": "sweep",
-    "Sweep": "sweep",
+    "Sweep": "result",
     "write_report": "reports",
     "InputError": "errors",
 }

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from creativity_lens import __version__
-from creativity_lens.errors import InputError, check_choice, nearest
+from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import cache_folder, sha256_text
+from creativity_lens.layers import choose_layers, layer_ranges
 from creativity_lens.models import Model
 from creativity_lens.prompts import ContrastivePair, fingerprint
 from creativity_lens.reading import Batch, Passage, alone, own_means, read
@@ -114,41 +115,7 @@ def collect_activations(
 
 def resolve_layers(model: Model, layers: str | Sequence[int]) -> list[int]:
     """Layer numbers from "all", "0-7", "2,4" or a sequence, checked against the model, rising and without repeats."""
-    if isinstance(layers, str):
-        ends = [_parse_range(part, layers) for part in layers.split(",")] if layers.strip().lower() != "all" else []
-    else:
-        if not hasattr(layers, "__iter__"):
-            raise InputError(f"layers: expected 'all', '0-7', '2,4' or a list of numbers, got {layers!r}.")
-        ends = [(number, number) for number in layers]
-        if not ends:
-            raise InputError("layers: expected at least one layer, got none.")
-    for number in (number for both in ends for number in both):
-        if isinstance(number, bool) or not hasattr(number, "__index__"):
-            raise InputError(f"layers: expected whole numbers, got {number!r}.")
-        if not 0 <= number < model.n_layers:
-            raise InputError(f"layers: expected 0 to {model.n_layers - 1} for {model.name}, got {number}.")
-    ends = ends or [(0, model.n_layers - 1)]
-    return sorted({number for first, last in ends for number in range(first, last + 1)})
-
-
-def _parse_range(part: str, whole: str) -> tuple[int, int]:
-    first, dash, last = (piece.strip() for piece in part.partition("-"))
-    last = last if dash else first
-    if not all(end.isdecimal() and len(end) < 10 for end in (first, last)):
-        raise InputError(f"layers: expected 'all', '0-7' or '2,4', got '{whole[:60]}'.{nearest(whole, ['all'])}")
-    if int(last) < int(first):
-        raise InputError(f"layers: expected a rising range such as 0-7, got '{part.strip()}'.")
-    return int(first), int(last)
-
-
-def layer_ranges(layers: Sequence[int]) -> str:
-    """Layers in short: "0-7", or "0,2,5" where some between are missing.
-
-    >>> layer_ranges((0, 1, 2)), layer_ranges((0, 2))
-    ('0-2', '0,2')
-    """
-    unbroken = len(layers) > 1 and list(range(layers[0], layers[-1] + 1)) == list(layers)
-    return f"{layers[0]}-{layers[-1]}" if unbroken else ",".join(map(str, layers))
+    return choose_layers(layers, model.n_layers, model.name)
 
 
 def passages_of(model: Model, pair: ContrastivePair, position: str, max_tokens: int | None) -> tuple[Passage, Passage]:

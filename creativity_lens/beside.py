@@ -1,5 +1,6 @@
-"""What is said beside the verdict and is never part of the claim: temperature, prompting, a second reader, nuisances."""
+"""What is said beside the verdict, never part of the claim: temperature, prompting, a second reader, nuisances."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def against_temperature(
         ladder.append((texts.conditions[number].temperature, kept, gain_of(texts, number, measured.score)))
     rising = sorted((step for step in ladder if step[0] >= 1.0), key=lambda step: step[0])
     target = float(coherence_of(ones, cells[chosen])[0])
-    for (_, high, first), (_, low, second) in zip(rising[:-1], rising[1:], strict=True):
+    for (_, high, first), (_, low, second) in pairwise(rising):
         if low <= target <= high and high > low:
             share = (high - target) / (high - low)
             baseline = (1 - share) * first + share * second
@@ -54,9 +55,16 @@ def against_temperature(
 def _said(label: str, other: str, difference: Estimate) -> dict[str, str]:
     if not np.isfinite(difference.low):
         return {"label": label, "text": f"Not measured: {difference.n} prompts are too few for an interval."}
-    word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "not distinguishable from"
-    numbers = f"{difference.value:+.2f} gaps, 95 % interval {difference.low:.2f} to {difference.high:.2f}, {difference.n} prompts"
-    return {"label": label, "text": f"{word.capitalize()} {other} ({numbers})."}
+    word = "Better than" if difference.low > 0 else "Worse than" if difference.high < 0 else "Not distinguishable from"
+    numbers = f"{difference.value:+.2f} gaps, {_interval(difference)}"
+    return {"label": label, "text": f"{word} {other} ({numbers})."}
+
+
+def _interval(estimate: Estimate) -> str:
+    ends = "no interval"
+    if estimate.has_interval:
+        ends = f"95 % interval {estimate.low:.2f} to {estimate.high:.2f}"
+    return f"{ends}, {estimate.n} prompts"
 
 
 def second_reader(
@@ -64,7 +72,7 @@ def second_reader(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The gain as another model reads it, in that reader's own gaps: a table row and a sentence.
 
-    Its layer is the same share of its depth. It removes this model's noise and its own edits, not a confound both share.
+    Its layer is the same share of its depth. It removes this model's own noise and edits, not a confound both share.
     """
     label = f"Second reader ({reader.name})"
     if concept.scorer is None:
@@ -85,19 +93,23 @@ def second_reader(
     score[rows] = scorer.score(read_texts(reader, ids, layer, length=length).means).numpy()
     gain = t_interval(gain_of(texts, chosen, score), unit="gaps")
     row = table_row("test", "second_reader", "gain", "gaps", gain, layer=layer, group=reader.name)
-    word = "agrees" if gain.low > 0 else "reads the opposite" if gain.high < 0 else "sees no clear gain"
-    said = f"{word.capitalize()}: {gain.value:+.2f} of its gaps (95 % interval {gain.low:.2f} to {gain.high:.2f}, {gain.n} prompts)."
+    word = "Agrees" if gain.low > 0 else "Reads the opposite" if gain.high < 0 else "Sees no clear gain"
+    said = f"{word}: {gain.value:+.2f} of its gaps ({_interval(gain)})."
     return {"concept": concept.name, **row}, {"label": label, "text": said}
 
 
 def gain_left(
-    concept: Concept, texts: Texts, measured: Measured, chosen: int, nuisances: dict[str, Float[Tensor, "layer d_model"]]
+    concept: Concept,
+    texts: Texts,
+    measured: Measured,
+    chosen: int,
+    nuisances: dict[str, Float[Tensor, "layer d_model"]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """The chosen cell's gain when nuisance directions are projected out of the score, one at a time and all together."""
+    """The chosen cell's gain with nuisance directions projected out of the score, one at a time and all together."""
     if concept.scorer is None or not nuisances:
         return [], []
     index = concept.dev_texts.layers.index(concept.scorer.layer)
-    whole = float(np.nanmean(gain_of(texts, chosen, measured.score)))
+    whole = t_interval(gain_of(texts, chosen, measured.score)).value
     groups = {name: vectors[index][None] for name, vectors in nuisances.items()}
     groups["all of them"] = torch.cat(list(groups.values()))
     rows, shares = [], []

@@ -1,12 +1,13 @@
 """A concept before any text is generated: its splits, its steering and scoring directions, its read-out.
 
-What steers comes from half A of the training topics, what scores from half B, what chooses the read-out layer from dev, and what
-is tested from test.
+What steers comes from half A of the training topics, what scores from half B, what chooses the read-out layer from dev,
+and what is tested from test.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from creativity_lens.directions import Directions, balanced_flips, first_compone
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
-from creativity_lens.prompts import ContrastivePair, halve_topics, load_control, split_pairs
+from creativity_lens.prompts import ContrastivePair, fingerprint, halve_topics, load_control, split_pairs
 from creativity_lens.readout import (
     Sides,
     best_layer,
@@ -31,10 +32,10 @@ from creativity_lens.readout import (
     table_row,
 )
 from creativity_lens.scoring import Scorer, fit_scorer
-from creativity_lens.statistics import Estimate
 
 METHODS = {"mean_difference": mean_difference, "first_component": first_component}
 NUISANCES = ("sentiment", "register", "formality")
+FEWEST_FLIPPED = 4  # topics from which flipped controls can be made
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,43 +63,40 @@ class Concept:
         return balanced_flips(self.steering_pairs, count, seed=seed)
 
 
-def wanted_layers(model: Model, plan: Plan) -> list[int]:
-    """The plan's layers for this model; "depth 0.25" is a share of the blocks."""
-    if isinstance(plan.layers, str) and plan.layers.startswith("depth "):
-        return [round(float(plan.layers.removeprefix("depth ")) * model.n_layers)]
-    return resolve_layers(model, plan.layers)
-
-
 def drawn_only(n_layers: int) -> int:
     """The first layer of the last fifth, which is drawn and never chosen."""
     return math.ceil(0.8 * n_layers)
 
 
 def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Plan, *, full: bool) -> Concept:
-    """Run the pairs' texts through the model and fit what steers and what scores. `full` adds the read-out's controls."""
+    """Run the pairs' texts through the model and fit what steers and what scores. `full` adds the read-out's controls.
+
+    Raises `InputError` for too few topics, which is known before the model runs, and for texts that it cannot take.
+    """
     train, dev, test = split_pairs(pairs, seed=plan.seed)
-    half_a, half_b = halve_topics(train, seed=plan.seed)
-    layers = wanted_layers(model, plan)
-    both = [*train, *dev]
+    halves = halve_topics(train, seed=plan.seed)
+    layers = resolve_layers(model, plan.layers)
+    limit = drawn_only(model.n_layers)
+    half_a = [pair for pair in halves[0] if _differs(pair, plan.position)]
+    _check_topics(name, half_a, plan)
+
+    fit, held = ([pair for pair in part if _differs(pair, plan.position)] for part in (train, dev))
+    both = [*fit, *held]
     activations = collect_activations(model, both, layers=layers, position=plan.position)
-    inside = {pair.id for pair in half_a if plan.position == "response" or pair.creative != pair.boring}
-    if len({pair.topic for pair in half_a if pair.id in inside}) < 2:
-        raise InputError(
-            f"{name}: expected pairs of at least 2 training topics that differ in the {plan.position}, got {len(inside)} pairs."
-        )
-    steering_pairs = _subset(activations, [i for i, pair in enumerate(both) if pair.id in inside])
+    topics = {pair.topic for pair in half_a}
+    steering_pairs = _subset(activations, both, [i for i, pair in enumerate(both) if pair.topic in topics])
     directions = {method: METHODS[method](steering_pairs) for method in ("mean_difference", *plan.methods)}
-    folds = folds_of(train, dev, seed=plan.seed)
+    folds = folds_of(fit, held, seed=plan.seed)
     rows = read_out(activations, both, folds, seed=plan.seed, full=full)
     rows += _scales(directions["mean_difference"])
-    limit = drawn_only(model.n_layers)
     margins = {row["layer"]: row["estimate"] for row in rows if row["measure"] == "dev_margin"}
     choosable = tuple(layer for layer in layers if margins[layer] > 0 and (layer < limit or len(layers) == 1))
     layer = best_layer(rows, [layer for layer in layers if layer < limit] or layers)
 
-    alone = [*half_b, *dev, *test]
+    half_b, scale = ([pair for pair in part if _differs(pair, "response")] for part in (halves[1], dev))
+    alone = [*half_b, *scale, *test]
     texts = collect_activations(model, alone, layers=layers, position="text", max_tokens=plan.max_new_tokens)
-    read_b, read_dev, read_test = _cut(texts, (len(half_b), len(dev), len(test)))
+    read_b, read_dev, read_test = _cut(texts, alone, (len(half_b), len(scale), len(test)))
     scorer, test_margins = None, np.full(len(test), np.nan)
     if layer is not None:
         try:
@@ -106,18 +104,59 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
                 mean_difference(read_b), read_dev, layer, length=plan.max_new_tokens, cosine=plan.cosine
             )
         except InputError as error:
-            rows.append(table_row("readout", "scorer", "dev_margin", "gaps", 0.0, layer=layer, note=str(error)))
+            rows.append(table_row("readout", "scorer", "dev_margin", "gaps", np.nan, layer=layer, note=str(error)))
         else:
             index = layers.index(layer)
             high, low = scorer.score(read_test.creative[index]), scorer.score(read_test.boring[index])
             test_margins = (high - low).numpy().astype(float)
+            test_margins[[not _differs(pair, "response") for pair in test]] = np.nan
     if full:
-        embedded = _embedded(model, both)
-        rows += lexical_controls(embedded, both, folds, seed=plan.seed)
+        sides = [[getattr(pair, side) for pair in both] for side in _sides(plan.position)]
+        rows += lexical_controls(_embedded(model, sides), sides, activations.topics, folds, seed=plan.seed)
     return Concept(
-        name, {"train": train, "dev": dev, "test": test}, directions, steering_pairs, scorer, half_b, test_margins,
-        read_dev, [{"concept": name, **row} for row in rows], choosable,
-    )  # fmt: skip
+        name=name,
+        splits={"train": train, "dev": dev, "test": test},
+        directions=directions,
+        steering_pairs=steering_pairs,
+        scorer=scorer,
+        second_half=half_b,
+        margins=test_margins,
+        dev_texts=read_dev,
+        rows=[{"concept": name, **row} for row in rows],
+        choosable=choosable,
+    )
+
+
+def _sides(position: str) -> tuple[str, str]:
+    """The fields that a position rule reads."""
+    return ("creative_response", "boring_response") if position in ("response", "text") else ("creative", "boring")
+
+
+def _differs(pair: ContrastivePair, position: str) -> bool:
+    """Whether there is anything to read: a pair may have the same instructions on both sides, or the same responses."""
+    one, other = (getattr(pair, side) for side in _sides(position))
+    return one != other
+
+
+def _check_topics(name: str, half_a: Sequence[ContrastivePair], plan: Plan) -> None:
+    needed = 2 if plan.screen_only else FEWEST_FLIPPED
+    topics = len({pair.topic for pair in half_a})
+    if topics < needed:
+        raise InputError(
+            f"{name}: expected pairs of at least {needed} topics in the half of the training topics that steers, with "
+            f"different sides under the rule {plan.position}, got {topics}; add topics."
+        )
+
+
+def dev_scores(rows: Sequence[dict[str, Any]], method: str) -> list[tuple[str, float]]:
+    """Held-out AUC and paired accuracy per layer of a method, with the ends of their intervals, for its file."""
+    found = []
+    for row in rows:
+        named = (row["condition"], row["method"]) == ("direction", method)
+        if named and row["measure"] in ("auc", "paired_accuracy"):
+            ends = {"": row["estimate"], "_low": row["low"], "_high": row["high"]}
+            found += [(f"{row['measure']}{end}@{row['layer']}", v) for end, v in ends.items() if math.isfinite(v)]
+    return found
 
 
 def nuisance_directions(model: Model, concept: Concept, plan: Plan) -> dict[str, Float[Tensor, "layer d_model"]]:
@@ -126,9 +165,10 @@ def nuisance_directions(model: Model, concept: Concept, plan: Plan) -> dict[str,
     found = {}
     if plan.position == "response":
         train = concept.steering_pairs
-        pairs = [pair for pair in concept.splits["train"] if pair.topic in set(train.topics)]
+        topics = set(train.topics)
+        pairs = [pair for pair in concept.splits["train"] if pair.topic in topics and _differs(pair, "response")]
         lengths = torch.tensor(
-            [[float(len(model.encode_text(getattr(p, side)))) for p in pairs] for side in ("creative_response", "boring_response")]
+            [[float(len(model.encode_text(getattr(pair, side)))) for pair in pairs] for side in _sides("response")]
         )
         found["length"] = length_direction(train, lengths)
     for name in NUISANCES:
@@ -146,32 +186,39 @@ def nuisance_rows(concept: Concept, nuisances: dict[str, Tensor]) -> list[dict[s
     return [{"concept": concept.name, **row} for row in rows]
 
 
-def _subset(activations: Activations, rows: Sequence[int]) -> Activations:
-    index = list(rows)
-    return Activations(
-        activations.creative[:, index], activations.boring[:, index], activations.norms, activations.layers,
-        tuple(activations.topics[i] for i in index), activations.n_layers, activations.source,
-    )  # fmt: skip
+def _subset(activations: Activations, pairs: Sequence[ContrastivePair], rows: Sequence[int]) -> Activations:
+    """Some of the pairs that activations were collected from; norms stay those of all their texts."""
+    index, some = list(rows), [pairs[i] for i in rows]
+    return replace(
+        activations,
+        creative=activations.creative[:, index],
+        boring=activations.boring[:, index],
+        topics=tuple(pair.topic for pair in some),
+        source=replace(activations.source, pairs_sha256=fingerprint(some), n_pairs=len(some)),
+    )
 
 
-def _cut(activations: Activations, sizes: Sequence[int]) -> list[Activations]:
+def _cut(activations: Activations, pairs: Sequence[ContrastivePair], sizes: Sequence[int]) -> list[Activations]:
     ends = np.cumsum([0, *sizes])
-    return [_subset(activations, range(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [_subset(activations, pairs, range(a, b)) for a, b in pairwise(ends)]
 
 
 def _scales(directions: Directions) -> list[dict[str, Any]]:
+    scales = (("residual_norm", directions.residual_norms), ("gap", directions.gaps))
     return [
-        table_row("readout", "direction", measure, "residual units", Estimate(float(value), np.nan, np.nan, 0), layer=layer)
-        for measure, values in (("residual_norm", directions.residual_norms), ("gap", directions.gaps))
+        table_row("readout", "direction", measure, "residual units", float(value), layer=layer)
+        for measure, values in scales
         for layer, value in zip(directions.layers, values, strict=True)
     ]
 
 
-def _embedded(model: Model, pairs: Sequence[ContrastivePair]) -> Sides:
-    """Mean input embedding of each response, `[1, pair, d_model]` a side: what is in the words alone."""
+def _embedded(model: Model, sides: Sequence[Sequence[str]]) -> Sides:
+    """Mean input embedding of each text, `[1, pair, d_model]` a side: what is in the words alone."""
     table = model.bridge.original_model.get_input_embeddings().weight.detach()
-    creative, boring = (
-        torch.stack([table[list(model.encode_text(getattr(pair, side)))].float().mean(0).cpu() for pair in pairs])[None]
-        for side in ("creative_response", "boring_response")
-    )
+
+    def mean(text: str) -> Tensor:
+        ids = torch.tensor(model.encode_text(text), device=table.device)
+        return table[ids].float().mean(0).cpu()
+
+    creative, boring = (torch.stack([mean(text) for text in texts])[None] for texts in sides)
     return creative, boring

@@ -1,4 +1,4 @@
-"""Conditions: what a stage of the sweep generates, the texts it gets, and what is measured of them, prompt by prompt."""
+"""Conditions: what a stage of the sweep generates, the texts it gets, what is measured of them, prompt by prompt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from creativity_lens.cells import Cell, repeated_share
+from creativity_lens.errors import InputError
 from creativity_lens.generation import Probe, Row, generate_rows
 from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt
@@ -55,7 +56,7 @@ class Texts:
     """The texts of one stage, one row each, in the order of conditions x prompts x seeds."""
 
     frame: pd.DataFrame  # the columns of generations.parquet
-    place: Float[np.ndarray, "text two"]  # number of its condition, number of its prompt
+    place: Int[np.ndarray, "text 2"]  # number of its condition, number of its prompt
     conditions: tuple[Condition, ...]
     prompts: tuple[Prompt, ...]
 
@@ -66,6 +67,26 @@ class Texts:
     def find(self, name: str, concept: str = "") -> list[int]:
         """Numbers of the conditions of a name."""
         return [i for i, c in enumerate(self.conditions) if c.name == name and c.concept == concept]
+
+
+def check_prompts(model: Model, dev: Sequence[Prompt], test: Sequence[Prompt], *, max_new_tokens: int) -> None:
+    """Refuse prompts that cannot be written for, or that would let the test see what dev saw."""
+    both = [*dev, *test]
+    if not dev or not test:
+        raise InputError(f"prompts: expected some for dev and for test, got {len(dev)} and {len(test)}.")
+    for what, values in (("id", [prompt.id for prompt in both]), ("text", [prompt.text for prompt in both])):
+        again = next((value for number, value in enumerate(values) if value in values[:number]), None)
+        if again is not None:
+            raise InputError(
+                f"prompts: the {what} '{again[:60]}' stands twice; every prompt is drawn in one stage only."
+            )
+    for prompt in both:
+        length = len(model.encode_prompt(BE_CREATIVE + prompt.text).ids) + max_new_tokens
+        if length > model.context:
+            raise InputError(
+                f"prompt '{prompt.id}': {length} tokens with {max_new_tokens} new ones, expected at most the context of"
+                f" {model.context} of {model.name}; shorten it, or set --max-new-tokens."
+            )
 
 
 def write_texts(
@@ -79,8 +100,15 @@ def write_texts(
     probe: Probe | None,
     on_halved: Any = None,
 ) -> Texts:
-    """Generate every condition x prompt x seed in shared batches. Ends are not drawn, so that all texts are equally long."""
-    place = np.array([(c, p) for c, condition in enumerate(conditions) for p in range(len(prompts))[: condition.n_prompts] for _ in condition.seeds])
+    """Generate every condition x prompt x seed in shared batches. Ends are not drawn: all texts are equally long."""
+    place = np.array(
+        [
+            (c, p)
+            for c, condition in enumerate(conditions)
+            for p in range(len(prompts))[: condition.n_prompts]
+            for _ in condition.seeds
+        ]
+    )
     rows = [
         Row(replace(prompt, text=condition.front + prompt.text), seed, condition.steering, condition.temperature)
         for condition in conditions
@@ -125,7 +153,9 @@ def measure_texts(
     """Read the concept's texts, and the ones that serve all, by the clean model at the scorer's layer."""
     mine = np.flatnonzero(texts.frame["concept"].isin([concept, ""]).to_numpy())
     ids = texts.frame["token_ids"].tolist()
-    readings = read_texts(model, [ids[i] for i in mine], scorer.layer, length=scorer.length, description=f"reading {concept}")
+    readings = read_texts(
+        model, [ids[i] for i in mine], scorer.layer, length=scorer.length, description=f"reading {concept}"
+    )
     score = np.full(len(ids), np.nan)
     score[mine] = scorer.score(readings.means).numpy()
     means = torch.full((len(ids), model.d_model), torch.nan)
@@ -137,9 +167,7 @@ def measure_texts(
     return Measured(score, _match(model, texts, means, scorer, mine), means, tokens)
 
 
-def _match(
-    model: Model, texts: Texts, means: Tensor, scorer: Scorer, mine: np.ndarray
-) -> Float[np.ndarray, " text"]:
+def _match(model: Model, texts: Texts, means: Tensor, scorer: Scorer, mine: np.ndarray) -> Float[np.ndarray, " text"]:
     """Closeness of each text to its own prompt over that to the others, on centred activations with w projected out."""
     passages = [Passage(*model.encode_prompt(prompt.text)) for prompt in texts.prompts]
     prompts = _unit(read_passages(model, passages, scorer.layer), scorer.vector, None)
@@ -157,6 +185,16 @@ def _match(
 def _unit(means: Tensor, remove: Tensor, around: Tensor | None) -> Tensor:
     centered = means - (means if around is None else around).mean(0)
     return torch.nn.functional.normalize(centered - (centered @ remove)[:, None] * remove, dim=-1)
+
+
+def hooked_gaps(projections: Float[np.ndarray, " text"], scorer: Scorer) -> Float[np.ndarray, " text"]:
+    """A probe's mean projections, taken with the edit in place, in the scorer's gaps; NaN for a score that is a cosine.
+
+    A cosine is no function of the projection alone.
+    """
+    if scorer.cosine:
+        return np.full(len(projections), np.nan)
+    return (projections - float(scorer.center @ scorer.vector)) / scorer.gap
 
 
 def measure_surprisal(model: Model, texts: Texts) -> Float[np.ndarray, " text"]:

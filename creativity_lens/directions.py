@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from creativity_lens.activations import Activations, Source, layer_ranges, source_dict
+from creativity_lens.activations import Activations, Source, source_dict
 from creativity_lens.errors import InputError
+from creativity_lens.layers import layer_ranges
 from creativity_lens.models import Model
 from creativity_lens.tensor_files import load_tensors, save_tensors
 

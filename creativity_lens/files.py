@@ -79,16 +79,17 @@ def write_json(path: Path, value: Any) -> None:
 
     Numbers and arrays of numpy and torch are written as plain numbers and lists.
     """
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON holds it: lists, dicts by string, numbers, None for what is not finite."""
     if hasattr(value, "tolist"):  # numpy's and torch's scalars and arrays
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

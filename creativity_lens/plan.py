@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from creativity_lens.errors import InputError, check_choice
+from creativity_lens.layers import check_layers
 
 METHODS = ("mean_difference", "first_component")
 UNITS = ("norm", "gap", "raw")
@@ -33,25 +34,37 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no sweep can run with."""
+        """Refuse what no sweep can run with, as far as that is known without a model."""
+        check_layers(self.layers)
         check_choice("strength unit", self.strength_unit, UNITS)
         check_choice("position", self.position, POSITIONS)
         for method in self.methods:
             check_choice("method", method, METHODS)
-        if not self.strengths or not all(math.isfinite(s) and s > 0 for s in self.strengths):
-            raise InputError(f"strengths: expected numbers above 0, got {', '.join(map(str, self.strengths)) or 'none'}.")
-        if not all(math.isfinite(t) and t > 0 for t in self.temperatures):
-            raise InputError(f"temperatures: expected numbers above 0, got {', '.join(map(str, self.temperatures))}.")
+        for name, values in (("strengths", self.strengths), ("temperatures", self.temperatures)):
+            if not all(math.isfinite(value) and value > 0 for value in values):
+                raise InputError(f"{name}: expected numbers above 0, got {', '.join(map(str, values))}.")
+        for name, listed in (
+            ("strengths", self.strengths),
+            ("methods", self.methods),
+            ("temperatures", self.temperatures),
+        ):
+            again = next((value for number, value in enumerate(listed) if value in listed[:number]), None)
+            if again is not None:
+                raise InputError(f"{name}: {again} stands twice; name it once.")
+            if not listed and name != "temperatures":
+                raise InputError(f"{name}: expected at least one, got none.")
         for name, value, least in (
             ("samples", self.samples, 1),
             ("max-new-tokens", self.max_new_tokens, 8),
             ("controls", self.controls, FEWEST_CONTROLS),
+            ("band", self.band, 0),
             ("screen pairs", self.screen_pairs, 1),
+            ("seed", self.seed, 0),
         ):
             if value < least:
                 raise InputError(f"{name}: expected {least} or more, got {value}.")
-        if self.batch_rows != "auto" and int(self.batch_rows) < 1:
-            raise InputError(f"batch-rows: expected 'auto' or 1 or more, got {self.batch_rows}.")
+        if self.batch_rows != "auto" and not (str(self.batch_rows).isdecimal() and int(self.batch_rows) > 0):
+            raise InputError(f"batch-rows: expected 'auto' or a whole number above 0, got {self.batch_rows}.")
 
     @property
     def few(self) -> int:
@@ -64,4 +77,6 @@ class Plan:
         return 2 * self.samples
 
 
-PRESETS = {"olson2024": Plan(layers="depth 0.25", strengths=(3.0,), strength_unit="raw", position="instruction", cosine=True)}
+PRESETS = {
+    "olson2024": Plan(layers="depth 0.25", strengths=(3.0,), strength_unit="raw", position="instruction", cosine=True)
+}

@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 
+from creativity_lens import __version__
 from creativity_lens.concept import Concept
 from creativity_lens.files import sha256_text
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
-from creativity_lens.prompts import ContrastivePair, Prompt, fingerprint, split_pairs
+from creativity_lens.prompts import ContrastivePair, Prompt, fingerprint, load_pairs, load_prompts, split_pairs
 from creativity_lens.statistics import Estimate
-from creativity_lens.verdict import Verdict
+from creativity_lens.verdict import MORE, NOT_ENOUGH, Verdict
 
-PACKAGES = (
-    "creativity-lens", "torch", "transformer-lens", "transformers", "numpy", "scipy", "scikit-learn", "pandas", "plotly",
-)  # fmt: skip
+PACKAGES = ("torch", "transformer-lens", "transformers", "numpy", "scipy", "scikit-learn", "pandas", "plotly")
 
 
 def describe_model(model: Model) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def describe_run(
         "status": "running",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": command,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {"creativity-lens": __version__, **{name: importlib.metadata.version(name) for name in PACKAGES}},
         "machine": {
             "platform": platform.platform(), "processor": platform.machine(), "python": platform.python_version(),
             "threads": torch.get_num_threads(), "device": str(model.device),
@@ -51,11 +50,13 @@ def describe_run(
         "model": describe_model(model),
         "reader": describe_model(reader) if reader is not None else None,
         "pairs": {
-            "sha256": fingerprint(pairs), "n": len(pairs), "topics": len({pair.topic for pair in pairs}),
+            "file": _origin(fingerprint(pairs) == fingerprint(load_pairs())), "sha256": fingerprint(pairs),
+            "n": len(pairs), "topics": len({pair.topic for pair in pairs}),
             "splits": {"train": len(train), "dev": len(held), "test": len(judged)},
         },
         "prompts": {
-            "sha256": sha256_text(*(prompt.text for prompt in [*dev, *test])), "dev": len(dev), "test": len(test),
+            "file": _origin(_texts_hash(dev, test) == _texts_hash(*load_prompts())), "sha256": _texts_hash(dev, test),
+            "dev": len(dev), "test": len(test),
         },
         "options": asdict(plan),
         "seed": plan.seed,
@@ -67,16 +68,27 @@ def describe_run(
     }  # fmt: skip
 
 
+def _origin(shipped: bool) -> str:
+    """Where rows come from; a user's own file is named in the command, or was never one."""
+    return "built in" if shipped else "given"
+
+
+def _texts_hash(dev: Sequence[Prompt], test: Sequence[Prompt]) -> str:
+    return sha256_text(*(prompt.text for prompt in [*dev, *test]))
+
+
 def verdict_dict(verdict: Verdict | None, concept: Concept, plan: Plan) -> dict[str, Any]:
     """A verdict as plain values; without one, why none was reached."""
     if verdict is None:
-        why = (
-            "only screening was asked for, which claims nothing"
-            if plan.screen_only
-            else "at no layer that may be chosen does the direction separate the dev pairs"
-        )
-        sentence = f"Not enough evidence that pushing along the direction makes texts more creative: {why}."
-        return {"outcome": "not enough evidence", "sentence": sentence, "parts": [], "smallest_detectable_gain": None}
+        if plan.screen_only:
+            why = "only screening was asked for, which claims nothing"
+        elif concept.choosable or concept.scorer is None:
+            why = "no direction that was fitted on one half of the topics separates the dev pairs"
+        else:
+            why = "at no layer that may be chosen does the direction separate held-out pairs"
+        more = MORE.get(concept.name, f"higher on {concept.name}")
+        sentence = f"Not enough evidence that pushing along the direction makes texts {more}: {why}."
+        return {"outcome": NOT_ENOUGH, "sentence": sentence, "parts": [], "smallest_detectable_gain": None}
     return {
         "outcome": verdict.outcome,
         "sentence": verdict.sentence,

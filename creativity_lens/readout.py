@@ -1,7 +1,7 @@
-"""Read-out: how well each layer tells creative from boring on topics the direction was not fitted on, beside its controls.
+"""Read-out: how well each layer tells creative from boring on topics the direction was not fitted on, and its controls.
 
-Arithmetic on activations; no model runs here. With few topics every number is cross-fitted: each fold of whole topics is read
-by a direction fitted on the others.
+Arithmetic on activations; no model runs here. With few topics every number is cross-fitted: each fold of whole topics
+is read by a direction fitted on the others.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from creativity_lens.activations import Activations
 from creativity_lens.prompts import ContrastivePair, fold_topics
-from creativity_lens.statistics import Estimate, auc_interval, paired_accuracy
+from creativity_lens.statistics import Estimate, auc, auc_interval, paired_accuracy
 
 CROSS_FIT_BELOW = 60  # topics
 SHUFFLES = 39
@@ -26,7 +26,10 @@ Sides = tuple[Float[Tensor, "layer pair d_model"], Float[Tensor, "layer pair d_m
 
 
 def folds_of(train: Sequence[ContrastivePair], dev: Sequence[ContrastivePair], *, seed: int) -> list[Fold]:
-    """Which of the pairs `[*train, *dev]` to fit on and which to read: dev, or below 60 topics five folds of whole topics."""
+    """Which of the pairs `[*train, *dev]` to fit on and which to read.
+
+    Dev is read; below 60 topics, each of five folds of whole topics.
+    """
     pairs = [*train, *dev]
     if len({pair.topic for pair in pairs}) >= CROSS_FIT_BELOW:
         return [(list(range(len(train))), list(range(len(train), len(pairs))))]
@@ -56,7 +59,7 @@ def read_folds(
             vector = first * torch.einsum("ld,ld->l", first, vector).sign()[:, None]
         vector = torch.nn.functional.normalize(vector, dim=-1)
         center = (creative[:, fit].mean(1) + boring[:, fit].mean(1)) / 2
-        gap = torch.einsum("lpd,ld->l", difference, vector) / len(fit)
+        gap = (torch.einsum("lpd,ld->l", difference, vector) / len(fit)).clamp(min=1e-12)  # 0 where nothing differs
         for out, side in zip(read, sides, strict=True):
             out[:, held] = torch.einsum("lpd,ld->lp", side[:, held] - center[:, None], vector) / gap[:, None]
     return read[0].numpy(), read[1].numpy()
@@ -65,7 +68,7 @@ def read_folds(
 def read_out(
     activations: Activations, pairs: Sequence[ContrastivePair], folds: Sequence[Fold], *, seed: int, full: bool = True
 ) -> list[dict[str, Any]]:
-    """Table rows of the read-out stage: AUC, paired accuracy, dev margin, stability and agreement of the two methods per layer.
+    """Table rows of the read-out: AUC, paired accuracy, dev margin, stability, agreement of the two methods per layer.
 
     `full` adds shuffled labels, leave-one-domain-out and kind-to-kind transfer.
     """
@@ -75,7 +78,7 @@ def read_out(
     for method in ("mean_difference", "first_component"):
         high, low = read_folds(sides, folds, component=method == "first_component")
         for index, layer in enumerate(activations.layers):
-            rows += _separation("direction", high[index], low[index], topics, seed, layer=layer, method=method)
+            rows += separation("direction", high[index], low[index], topics, seed, layer=layer, method=method)
             if method == "mean_difference":
                 margin = high[index] - low[index]
                 rows.append(_row("direction", "dev_margin", "gaps", _mean(margin), layer=layer, method=method))
@@ -92,24 +95,23 @@ def read_out(
 
 
 def lexical_controls(
-    embedded: Sides, pairs: Sequence[ContrastivePair], folds: Sequence[Fold], *, seed: int
+    embedded: Sides, texts: Sequence[Sequence[str]], topics: Sequence[str], folds: Sequence[Fold], *, seed: int
 ) -> list[dict[str, Any]]:
-    """The same mean difference on token embeddings ("layer -1", `[1, pair, d_model]` a side) and on tf-idf of the responses."""
-    topics = [pair.topic for pair in pairs]
+    """The same mean difference on token embeddings ("layer -1", `[1, pair, d_model]` a side) and on tf-idf.
+
+    `texts` are the creative and the boring side's; the vocabulary of a fold is that of the texts it fits on.
+    """
     high, low = read_folds(embedded, folds)
-    rows = _separation("token_embeddings", high[0], low[0], topics, seed, layer=-1, method="mean_difference")
-    creative, boring = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    rows = separation("token_embeddings", high[0], low[0], topics, seed, layer=-1, method="mean_difference")
+    creative, boring = (np.full(len(topics), np.nan) for _ in range(2))
     for fit, held in folds:
-        vectorizer = TfidfVectorizer(sublinear_tf=True)
-        vectorizer.fit([text for i in fit for text in (pairs[i].creative_response, pairs[i].boring_response)])
-
-        def features(rows: Sequence[int], side: str, vectorizer: TfidfVectorizer = vectorizer) -> np.ndarray:
-            return vectorizer.transform([getattr(pairs[i], side) for i in rows]).toarray()
-
-        vector = (features(fit, "creative_response") - features(fit, "boring_response")).mean(0)
-        creative[held] = features(held, "creative_response") @ vector
-        boring[held] = features(held, "boring_response") @ vector
-    return rows + _separation("tfidf", creative, boring, topics, seed, method="mean_difference")
+        # punctuation counts as words: it is part of what a bag of words can know, and no text is without a token
+        vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+|[^\w\s]+")
+        vectorizer.fit([side[i] for i in fit for side in texts])
+        features = [torch.from_numpy(vectorizer.transform(side).toarray()).float()[None] for side in texts]
+        above, below = read_folds((features[0], features[1]), [(fit, held)])
+        creative[held], boring[held] = above[0, held], below[0, held]
+    return rows + separation("tfidf", creative, boring, topics, seed, method="mean_difference")
 
 
 def nuisance_cosines(
@@ -123,9 +125,7 @@ def nuisance_cosines(
     ]
 
 
-def length_direction(
-    activations: Activations, lengths: Float[Tensor, "side pair"]
-) -> Float[Tensor, "layer d_model"]:
+def length_direction(activations: Activations, lengths: Float[Tensor, "side pair"]) -> Float[Tensor, "layer d_model"]:
     """Where longer texts lie: the covariance of activations with their number of tokens, within sides, unit length."""
     stacked = torch.stack([activations.creative, activations.boring], 1)
     centered = stacked - stacked.mean(2, keepdim=True)
@@ -133,8 +133,19 @@ def length_direction(
     return torch.nn.functional.normalize(torch.einsum("lspd,sp->ld", centered, deviation), dim=-1)
 
 
+def separation(
+    condition: str, high: np.ndarray, low: np.ndarray, topics: Sequence[str], seed: int, **keys: Any
+) -> list[dict[str, Any]]:
+    """Rows of AUC and paired accuracy of two aligned columns of scores, with intervals over topics; NaN is left out."""
+    high, low = high.astype(float), low.astype(float)
+    return [
+        _row(condition, "auc", "share", auc_interval(high, low, topics, seed=seed), **keys),
+        _row(condition, "paired_accuracy", "share", paired_accuracy(high - low, topics, seed=seed), **keys),
+    ]
+
+
 def best_layer(rows: Sequence[dict[str, Any]], allowed: Sequence[int]) -> int | None:
-    """The layer with the best held-out AUC among `allowed` with a margin above 0; ties go to accuracy, then to stability."""
+    """The layer of the best held-out AUC among `allowed` with a margin above 0; ties go to accuracy, then stability."""
 
     def value(measure: str, layer: int) -> float:
         method = None if measure == "stability" else "mean_difference"
@@ -150,16 +161,6 @@ def best_layer(rows: Sequence[dict[str, Any]], allowed: Sequence[int]) -> int | 
     return max(candidates, key=lambda layer: tuple(value(name, layer) for name in measures), default=None)
 
 
-def _separation(
-    condition: str, high: np.ndarray, low: np.ndarray, topics: Sequence[str], seed: int, **keys: Any
-) -> list[dict[str, Any]]:
-    high, low = high.astype(float), low.astype(float)
-    return [
-        _row(condition, "auc", "share", auc_interval(high, low, topics, seed=seed), **keys),
-        _row(condition, "paired_accuracy", "share", paired_accuracy(high - low, topics, seed=seed), **keys),
-    ]
-
-
 def _stability(sides: Sides, pairs: Sequence[ContrastivePair], *, seed: int) -> list[float]:
     """Mean cosine between the directions of two random halves of the topics."""
     generator = torch.Generator().manual_seed(seed)
@@ -170,9 +171,7 @@ def _stability(sides: Sides, pairs: Sequence[ContrastivePair], *, seed: int) -> 
         order = torch.randperm(len(topics), generator=generator).tolist()
         first = {topics[i] for i in order[: len(topics) // 2]}
         inside = torch.tensor([pair.topic in first for pair in pairs])
-        cosines.append(
-            torch.cosine_similarity(difference[:, inside].mean(1), difference[:, ~inside].mean(1), dim=-1)
-        )
+        cosines.append(torch.cosine_similarity(difference[:, inside].mean(1), difference[:, ~inside].mean(1), dim=-1))
     return torch.stack(cosines).mean(0).tolist()
 
 
@@ -195,9 +194,7 @@ def _shuffled(
         signs = torch.tensor([float(flips[topic]) for topic in topics])
         high, low = read_folds(sides, folds, signs)
         read = np.isfinite(high[0])
-        found[number] = [
-            np.mean(high[i, read][:, None] > low[i, read][None, :]) for i in range(len(layers))
-        ]  # fmt: skip
+        found[number] = [auc(high[i, read].astype(float), low[i, read].astype(float)) for i in range(len(layers))]
     low_end, high_end = np.quantile(found, [0.025, 0.975], axis=0)
     return [
         _row(
@@ -218,13 +215,16 @@ def _left_out_domains(
     read = {index for _, held in folds for index in held}
     rows = []
     for domain in domains:
-        fit = [i for i, pair in enumerate(pairs) if pair.domain != domain]
         held = [i for i, pair in enumerate(pairs) if pair.domain == domain and i in read]
+        seen = {pairs[i].topic for i in held}  # a topic may have pairs in two domains
+        fit = [i for i, pair in enumerate(pairs) if pair.domain != domain and pair.topic not in seen]
+        if not fit or not held:
+            continue
         high, low = read_folds(sides, [(fit, held)])
         rows += [
             row
             for i, layer in enumerate(layers)
-            for row in _separation(
+            for row in separation(
                 "left_out_domain", high[i], low[i], [pair.topic for pair in pairs], seed, layer=layer, group=domain
             )
             if row["measure"] == "auc"
@@ -250,7 +250,7 @@ def _transfer(
             rows += [
                 row
                 for i, layer in enumerate(layers)
-                for row in _separation(
+                for row in separation(
                     "transfer", high[i], low[i], [pair.topic for pair in pairs], seed, layer=layer,
                     group=f"{one} to {other}",
                 )

@@ -23,7 +23,9 @@ from creativity_lens.progress import track
 from creativity_lens.prompts import ContrastivePair
 from creativity_lens.reading import Batch, Passage, alone, own_means, read
 
-LOGIT_BYTES = 24 << 20  # of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds
+LOGIT_BYTES = (
+    24 << 20
+)  # of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds
 
 
 @dataclass(frozen=True, eq=False)

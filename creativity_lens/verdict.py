@@ -152,10 +152,15 @@ def with_control(verdict: Verdict, positive_control: Verdict) -> Verdict:
     if positive_control.outcome == STEERS:
         return verdict
     reasons = _join([_reason(part) for part in positive_control.parts if not part.passed])
+    return blind(verdict, positive_control.concept, f"failed ({reasons})")
+
+
+def blind(verdict: Verdict, control: str, why: str) -> Verdict:
+    """The verdict of a run whose positive control `control` was not found; `why` says how ("failed (...)")."""
     more = MORE.get(verdict.concept, f"higher on {verdict.concept}")
     sentence = (
-        f"The assay found nothing it should have found: its positive control, {positive_control.concept}, failed "
-        f"({reasons}), so this run cannot say whether pushing makes texts {more}."
+        f"The assay found nothing it should have found: its positive control, {control}, {why}, so this run cannot say "
+        f"whether pushing makes texts {more}."
     )
     return replace(verdict, outcome=BLIND, sentence=sentence)
 

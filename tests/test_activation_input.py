@@ -8,7 +8,8 @@ from collecting import collect, ran, some_pairs
 from fake_pairs import refusal
 from tiny_models import save_model
 
-from creativity_lens.activations import layer_ranges, resolve_layers
+from creativity_lens.activations import resolve_layers
+from creativity_lens.layers import layer_ranges
 from creativity_lens.models import Model, load_model
 
 

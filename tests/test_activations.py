@@ -158,7 +158,7 @@ def test_positions_differ(chat: Model, pairs):
 def test_order_and_batches_do_not_matter(model: Model, pairs):
     whole = collect(model, pairs)
     back = list(reversed(pairs))
-    for batch_tokens in (1, 100, 100_000):
+    for batch_tokens in (1, 200):
         other = collect(model, back, batch_tokens=batch_tokens)
         torch.testing.assert_close(other.creative.flip(1), whole.creative, **CLOSE)
         torch.testing.assert_close(other.boring.flip(1), whole.boring, **CLOSE)

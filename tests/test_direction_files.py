@@ -152,8 +152,10 @@ def spoil(**changes: str) -> Callable[[dict, dict], None]:
         spoil(layers="[1.0, 2.0, 6.0]"), spoil(layers="7"), spoil(layers="[" * 100_000), spoil(n_layers="eight"),
         spoil(sign="positive is more boring"), spoil(hook="resid_pre"), spoil(source="{}"), spoil(source="[]"),
         spoil(dev="[1]"), lambda _, metadata: metadata.pop("method"),
-        lambda tensors, _: tensors.update(gaps=torch.ones(4)), lambda tensors, _: tensors["vectors"][0].fill_(torch.nan),
-        lambda tensors, _: tensors.update(centers=torch.ones(3, 5)), lambda tensors, _: tensors.update(vectors=torch.ones(3)),
+        lambda tensors, _: tensors.update(gaps=torch.ones(4)),
+        lambda tensors, _: tensors["vectors"][0].fill_(torch.nan),
+        lambda tensors, _: tensors.update(centers=torch.ones(3, 5)),
+        lambda tensors, _: tensors.update(vectors=torch.ones(3)),
     ],
 )  # fmt: skip
 def test_a_file_whose_parts_do_not_fit_is_refused(path, change):

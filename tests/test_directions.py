@@ -1,4 +1,4 @@
-"""The truth is planted and found, by both methods; shuffled sides give chance; controls are what they are said to be."""
+"""The truth is planted and found by both methods; shuffled sides give chance; controls are what they are said to be."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from planted import LAYERS, made, planted
 
 from creativity_lens.activations import Activations
 from creativity_lens.directions import Directions, balanced_flips, first_component, isotropic, mean_difference
-from creativity_lens.statistics import auc_interval
+from creativity_lens.statistics import Estimate, auc_interval
 
 Fit = Callable[[Activations], Directions]
 both_methods = pytest.mark.parametrize("fit", [mean_difference, first_component])
@@ -113,25 +113,28 @@ def test_sign_is_right_where_most_pairs_are_small_and_few_are_large():
 
 @both_methods
 def test_shuffled_sides_give_chance_and_labelled_sides_do_not(fit: Fit):
-    """Fitted on half the topics with sides exchanged at random, read on the others, 40 times over."""
-    inside, n = 0, 40
+    """Fitted on half the topics with sides exchanged at random, read on the others, 100 times over.
+
+    In 1,500 such runs the 95 % interval held 0.5 in 93 % (12 topics are few), missing as often above as below; 84 or
+    fewer of 100 then come by chance once in 500 times.
+    """
+    n, found = 100, []
     for seed in range(n):
         activations, _ = planted(topics=24, per_topic=2, size=1.5, seed=seed)
-        generator = torch.Generator().manual_seed(seed)
-        coin = torch.rand(48, generator=generator) < 0.5
+        coin = torch.rand(48, generator=torch.Generator().manual_seed(seed)) < 0.5
         mixed = swapped(activations, coin)
-        read = part(mixed, slice(24, None))
-        high, low = fit(part(mixed, slice(0, 24))).project(read)
-        found = auc_interval(high[1].double().numpy(), low[1].double().numpy(), read.topics, draws=199)
-        inside += found.low <= 0.5 <= found.high
-        if seed < 5:
-            read = part(activations, slice(24, None))
-            high, low = mean_difference(part(activations, slice(0, 24))).project(read)
-            real = auc_interval(
-                (high - low)[1].double().numpy(), -(high - low)[1].double().numpy(), read.topics, draws=199
-            )
-            assert real.low > 0.5, "the control: with its labels the same direction reads"
-    assert inside >= 34, "95 % intervals; 33 or fewer of 40 happen by chance in 1 of 250"
+        found.append(auc_of(fit(part(mixed, slice(0, 24))), part(mixed, slice(24, None)), draws=199))
+    assert sum(each.low <= 0.5 <= each.high for each in found) >= 85
+    values = torch.tensor([each.value for each in found])
+    assert (values.mean() - 0.5).abs() < 3 * values.std() / n**0.5, "chance on average as well"
+    activations, _ = planted(topics=24, per_topic=2, size=8.0)
+    real = auc_of(fit(part(activations, slice(0, 24))), part(activations, slice(24, None)), draws=199)
+    assert real.low > 0.5, "the control: with its labels the same direction reads"
+
+
+def auc_of(directions: Directions, read: Activations, *, draws: int) -> Estimate:
+    high, low = (side[1].double().numpy() for side in directions.project(read))
+    return auc_interval(high, low, read.topics, draws=draws)
 
 
 # -- one layer, and what does not fit ------------------------------------------------------------------------------

@@ -221,8 +221,9 @@ def cut(ids: tuple[int, ...], ends: Sequence[int]) -> tuple[int, ...]:
     return next((ids[:place] for place, token in enumerate(ids) if token in ends), ids)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_finished_rows_leave_and_the_others_do_not_notice(chat, monkeypatch, temperature):
+@pytest.mark.parametrize(("temperature", "leave_share"), [(0.0, 8), (1.0, 8), (1.0, 2)])
+def test_finished_rows_leave_and_the_others_do_not_notice(chat, monkeypatch, temperature, leave_share):
+    monkeypatch.setattr(generation, "LEAVE_SHARE", leave_share)  # 2: they ride along until they are half of the batch
     rows = mixed_rows(chat, temperature)
     with_ends(monkeypatch, [])
     endless = texts(generate_rows(chat, rows, max_new_tokens=NEW))
@@ -241,7 +242,8 @@ def test_finished_rows_leave_and_the_others_do_not_notice(chat, monkeypatch, tem
         if batch_rows == 64:
             in_batch = sizes[1:]  # the first one was the prompts
             assert in_batch == sorted(in_batch, reverse=True)
-            assert in_batch[-1] < in_batch[0] <= 9
+            assert in_batch[0] <= 9
+            assert leave_share < 8 or in_batch[-1] < in_batch[0]
     assert len({len(text.token_ids) for text in made}) > 2
 
 
@@ -268,7 +270,10 @@ def test_ends_are_not_drawn_before_min_new_tokens(chat, plain, monkeypatch, temp
     made = texts(generate_rows(chat, rows, max_new_tokens=NEW, min_new_tokens=5))
     assert made == [naive(plain, chat, row, ends=ends, least=5) for row in rows]
     assert min(map(len, made)) >= 5
-    assert not {token for text in made for token in text} & set(ends)
+    with_ends(monkeypatch, range(0, chat.vocabulary, 2))  # every other token would end a text
+    odd = texts(generate_rows(chat, rows, max_new_tokens=NEW, min_new_tokens=3))
+    assert 3 == min(map(len, odd)) < max(map(len, odd))
+    assert all(token % 2 for text in odd for token in text)
     everything = texts(generate_rows(chat, rows, max_new_tokens=NEW, min_new_tokens=NEW))
     assert {len(text) for text in everything} == {NEW}
 
@@ -327,8 +332,9 @@ def test_a_batch_is_as_large_as_memory_allows(chat, monkeypatch):
 # ---- the probe ----
 
 
-@pytest.mark.parametrize("layer", [1, 5])
-def test_the_probe_equals_a_hand_computation(chat, plain, monkeypatch, layer):
+@pytest.mark.parametrize(("layer", "leave_share"), [(1, 8), (5, 1)])
+def test_the_probe_equals_a_hand_computation(chat, plain, monkeypatch, layer, leave_share):
+    monkeypatch.setattr(generation, "LEAVE_SHARE", leave_share)  # 1: finished rows ride along to the end, not counted
     direction = unit(chat, 99)
     rows = [row for row in mixed_rows(chat) if not row.steering or row.steering.layer in (0, 5)]
     with_ends(monkeypatch, [])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from creativity_lens.cli import app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -242,8 +242,14 @@ def test_a_prompt_runs_once_for_all_of_its_texts(chat, monkeypatch):
     monkeypatch.setattr(
         scoring, "prefill", lambda model, prompts: prefilled.append(len(prompts)) or prefill(model, prompts)
     )
-    surprisals(chat, [PROMPTS[0], PROMPTS[1]] * 4, [chat.encode_text(text) for text in (TEXTS[0], TEXTS[3])] * 4)
+    cases = [PROMPTS[0], PROMPTS[1]] * 4, [chat.encode_text(text) for text in (TEXTS[0], TEXTS[3])] * 4
+    together = surprisals(chat, *cases)
     assert prefilled == [2]
+    longest = max(map(len, cases[1]))
+    monkeypatch.setattr(scoring, "LOGIT_BYTES", 4 * longest * chat.vocabulary * 4)  # four rows' logits
+    apart = surprisals(chat, *cases)
+    assert prefilled[1:] == [1] * (len(prefilled) - 1)  # no batch holds rows of two prompts
+    assert torch.allclose(together, apart, atol=1e-4)
 
 
 def test_prompts_and_texts_must_be_as_many(chat):

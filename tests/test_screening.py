@@ -25,7 +25,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def pairs() -> list[ContrastivePair]:
-    return load_control("register")[:4]
+    return load_control("register")[:3]
 
 
 def edit(model: Model, layer: int, strength: float, seed: int = 0) -> Steering:
@@ -73,7 +73,7 @@ def test_equals_a_hand_computation(chat, plain, pairs):
 def test_strength_zero_changes_nothing_and_kl_is_never_negative(chat, pairs):
     edits = [edit(chat, 1, 0.0), edit(chat, 5, 0.0), edit(chat, 5, 1e-4), edit(chat, 2, 0.3)]
     found = screen(chat, pairs, edits, max_tokens=12)
-    assert found.kl.shape == found.log_ratio_change.shape == (4, 4)
+    assert found.kl.shape == found.log_ratio_change.shape == (4, 3)
     assert (found.kl >= 0).all()
     assert found.kl[:2].max() < 1e-6
     assert found.log_ratio_change[:2].abs().max() < 1e-4
@@ -132,7 +132,7 @@ def test_a_response_of_one_token_is_not_measured(chat, pairs):
 
 
 def test_doses_are_found_at_which_random_directions_reach_the_target(chat, pairs):
-    places = [(layer, seed) for layer in (1, 3, 5) for seed in range(4)]
+    places = [(layer, seed) for layer in (1, 5) for seed in range(3)]
     target = screen(chat, pairs, [edit(chat, 3, 0.25, seed=99)], max_tokens=32).kl.mean().expand(len(places))
 
     def make(doses: Tensor) -> list[Steering]:

@@ -3,6 +3,7 @@
 Heavy imports happen inside the commands, so that `clens --help` answers at once.
 """
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -29,7 +30,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Options of `clens` itself."""
 
@@ -43,14 +46,16 @@ app.add_typer(pairs.app, name="pairs")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit status: 0, 2 for bad input (one line on standard error), 130 after Ctrl-C."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        result = app(args=arguments, standalone_mode=False)
+        result = app(args=words, standalone_mode=False, obj=shlex.join(["clens", *words]))
     except InputError as error:
-        return _fail(str(error), 2)
+        return _fail(f"error: {error}", 2)
     except typer.TyperException as error:  # a usage error: unknown command or option, a value of the wrong type
-        return _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped; what was finished is kept.", 130)
+        said = error.format_message()
+        return _fail(f"error: {said}", 2) if said else 0  # a bare `clens` has shown its help
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        return _fail(f"stopped; {stop if str(stop) else 'nothing was written'}.", 130)
     except BrokenPipeError:  # the reader of a pipe went away, which is its right
         sys.stdout = None
         return 0
@@ -58,8 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
-    print(f"clens: {line}" if status == 130 else f"clens: error: {line}", file=sys.stderr)
+    print(
+        f"clens: {InputError(' '.join(message.split()))}", file=sys.stderr
+    )  # which escapes what could drive a terminal
     return status
 
 

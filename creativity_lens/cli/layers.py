@@ -1,6 +1,7 @@
 """The table of layers that `clens sweep` and `clens report` print."""
 
 import math
+import sys
 from typing import Any
 
 
@@ -48,15 +49,27 @@ def print_layers(sweep: Any) -> None:
         cells = [f"{'> ' if row['chosen'] else ''}{row['layer']}", _shown(row["auc"])]
         if tested:
             interval = f"{_shown(row['gain'], '+')} ({_shown(row['gain_low'], '+')} to {_shown(row['gain_high'], '+')})"
-            cells += [_shown(row["strength"]), interval, *(_shown(row[k]) for k in ("coherence", "faithfulness", "quality", "kl"))]
+            cells += [
+                "-" if _missing(row["strength"]) else f"{row['strength']:.2g}",
+                interval,
+                *(_shown(row[k]) for k in ("coherence", "faithfulness", "quality", "kl")),
+            ]
         table.add_row(*cells, style="bold" if row["chosen"] else None)
     choice = run.get("choice")
     if choice and tested:
         table.caption = (
-            f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.2f} of the residual norm "
+            f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.2g} of the residual norm "
             f"({choice['gap_dose']:.1f} gaps). Gains are from {run['prompts']['test']} test prompts."
         )
     Console(width=max(100, Console().width)).print(table)
+
+
+def print_warnings(sweep: Any) -> None:
+    """What the run says of its doses, and its warnings, on standard error."""
+    for note in sweep.run.get("doses", []):
+        print(f"clens: {note}", file=sys.stderr)
+    for warning in sweep.run["warnings"]:
+        print(f"clens: warning: {warning}", file=sys.stderr)
 
 
 def _value(rows: Any, measure: str, column: str = "estimate") -> float | None:

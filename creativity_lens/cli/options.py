@@ -10,13 +10,15 @@ ModelName = Annotated[
     str, typer.Option("--model", "-m", metavar="NAME", help="Built-in name, hub id or name, or a local folder.")
 ]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where the model runs.")]
-Devices = Annotated[
-    str | None, typer.Option(metavar="N|auto", help="Spread the model over several GPUs.")
-]
+Devices = Annotated[str | None, typer.Option(metavar="N|auto", help="Spread the model over several GPUs.")]
 Dtype = Annotated[str, typer.Option(metavar="auto|float32|bfloat16|float16", help="Precision of the weights.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
-Template = Annotated[str, typer.Option(metavar="auto|none", help="Ask chat models in their chat template, or in plain text.")]
-Pairs = Annotated[str | None, typer.Option(metavar="FILE", help="Contrastive pairs (JSONL); default: the shipped ones.")]
+Template = Annotated[
+    str, typer.Option(metavar="auto|none", help="Ask chat models in their chat template, or in plain text.")
+]
+Pairs = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Contrastive pairs (JSONL); default: the shipped ones.")
+]
 Layers = Annotated[str, typer.Option(metavar="all|0-7|2,4", help="Which layers, counted from 0.")]
 Position = Annotated[
     str,
@@ -38,6 +40,15 @@ def numbers(text: str, name: str) -> tuple[float, ...]:
         except ValueError:
             raise InputError(f"--{name}: expected numbers such as 0.1,0.2, got '{part.strip() or text}'.") from None
     return tuple(found)
+
+
+def given(context: typer.Context, *names: str) -> list[str]:
+    """Which of the parameters stand on the command line, as they are written there."""
+    return [
+        f"--{name.replace('_', '-')}"
+        for name in names
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
 
 
 def whole_or_auto(text: str, name: str) -> int | str:

@@ -7,7 +7,9 @@ import typer
 
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, as `clens sweep` writes.")],
-    out: Annotated[str | None, typer.Option(metavar="FILE", help="Where to; default: report.html in the run's folder.")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where to; default: report.html in the run's folder.")
+    ] = None,
 ) -> None:
     """Write report.html from a run's tables, print its table of layers and its verdict. No model runs.
 
@@ -15,12 +17,13 @@ def report(
     """
     from pathlib import Path
 
-    from creativity_lens.cli.layers import print_layers
+    from creativity_lens.cli.layers import print_layers, print_warnings
     from creativity_lens.reports import write_report
-    from creativity_lens.sweep import Sweep
+    from creativity_lens.result import Sweep
 
     found = Sweep.load(run)
     path = write_report(found.table, found.texts, found.run, Path(out) if out else Path(run) / "report.html")
+    print_warnings(found)
     print_layers(found)
     typer.echo(f"{found.sentence}\n")
     typer.echo(f"Report: {path}")
