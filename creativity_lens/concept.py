@@ -82,11 +82,11 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
 
     fit, held = ([pair for pair in part if _differs(pair, plan.position)] for part in (train, dev))
     both = [*fit, *held]
+    folds = folds_of(fit, held, seed=plan.seed)
     activations = collect_activations(model, both, layers=layers, position=plan.position)
     topics = {pair.topic for pair in half_a}
     steering_pairs = _subset(activations, both, [i for i, pair in enumerate(both) if pair.topic in topics])
     directions = {method: METHODS[method](steering_pairs) for method in ("mean_difference", *plan.methods)}
-    folds = folds_of(fit, held, seed=plan.seed)
     rows = read_out(activations, both, folds, seed=plan.seed, full=full)
     rows += _scales(directions["mean_difference"])
     margins = {row["layer"]: row["estimate"] for row in rows if row["measure"] == "dev_margin"}

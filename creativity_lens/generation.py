@@ -25,7 +25,7 @@ from creativity_lens.scores import Generation
 from creativity_lens.steering import Steering, edit_table, select_rows, steered
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
-CPU_CACHE_BYTES = 768 << 20  # beyond this, larger batches gain nothing on a CPU
+CPU_CACHE_BYTES = 1 << 30  # beyond this, larger batches gain nothing on a CPU
 _BROKEN = -1  # in place of a token id: the row's logits were not numbers
 
 
@@ -245,6 +245,7 @@ class _Luck:
         number = {key: index for index, key in enumerate(self._keys)}
         self._source = torch.tensor([number[row.prompt.id, row.seed] for row in rows])
         self._greedy = all(row.temperature == 0 for row in rows)
+        self._rows = torch.empty(0 if self._greedy else len(rows), model.vocabulary, device=model.device)
 
     def at(self, step: int, alive: Int[Tensor, " row"]) -> Float[Tensor, "row vocab"] | None:
         if self._greedy:
@@ -252,7 +253,9 @@ class _Luck:
         used, place = self._source[alive].unique(return_inverse=True)
         keys = [self._keys[index] for index in used.tolist()]
         noise = np.stack([gumbel_noise(prompt, seed, step, self._model.vocabulary) for prompt, seed in keys])
-        return torch.from_numpy(noise).to(self._model.device)[place.to(self._model.device)]
+        device = self._model.device
+        # into the same memory at every step: fresh memory of this size costs more than the copy
+        return torch.index_select(torch.from_numpy(noise).to(device), 0, place.to(device), out=self._rows[: len(place)])
 
 
 class _Probes:

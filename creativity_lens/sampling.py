@@ -51,14 +51,14 @@ def next_tokens(
     tensor([2])
     """
     logits = logits.float()
-    if banned:
-        logits = logits.index_fill(-1, torch.tensor(banned, device=logits.device), -math.inf)
+    never = torch.tensor(banned, dtype=torch.long, device=logits.device)
     if top_k > 0 or top_p < 1.0 or min_p > 0.0:
+        logits = logits.index_fill(-1, never, -math.inf)
         kept = support(logits / temperature.clamp(min=1e-4)[:, None], top_p=top_p, top_k=top_k, min_p=min_p)
         logits = logits.masked_fill(~kept, -math.inf)
-    if noise is None:
-        return logits.argmax(-1)
-    return torch.addcmul(logits, noise, temperature[:, None]).argmax(-1)
+    # one pass over the vocabulary, then the few banned ids in place: a copy of all logits would cost as much again
+    scores = logits.clone() if noise is None else torch.addcmul(logits, noise, temperature[:, None])
+    return scores.index_fill_(-1, never, -math.inf).argmax(-1)
 
 
 def support(

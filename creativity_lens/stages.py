@@ -132,8 +132,10 @@ def test_conditions(
     # a control draws one text a prompt; each takes another of the baseline's lucks, so that no one luck moves them all
     luck = [(first + k % plan.baseline,) for k in range(max(len(flips), len(band), 1))]
     conditions = [Condition(name, "chosen", many, choice.edit)]
-    conditions += [Condition(name, "layer", many[:1] if small else few, edit) for edit in choice.per_layer.values()]
-    conditions += [Condition(name, "flip", luck[k], flip, control=k) for k, flip in enumerate(flips)]
+    # the positive control need only be found: its layers and its controls get half of the prompts
+    only, lucks = (BAND_PROMPTS, many[:1]) if small else (None, few)
+    conditions += [Condition(name, "layer", lucks, edit, n_prompts=only) for edit in choice.per_layer.values()]
+    conditions += [Condition(name, "flip", luck[k], flip, control=k, n_prompts=only) for k, flip in enumerate(flips)]
     if small:
         return conditions
     at = concept.directions[choice.method].at(choice.layer)

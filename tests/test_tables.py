@@ -60,8 +60,7 @@ def test_loaded_again_it_equals_what_was_saved(saved):
     first = Sweep.load(saved)
     first.save(saved.parent / "copy")
     same(Sweep.load(saved.parent / "copy"), first)
-    for name in ("run.json", "sweep.csv"):
-        assert (saved.parent / "copy" / name).read_bytes() == (saved / name).read_bytes()
+    assert (saved.parent / "copy" / "sweep.csv").read_bytes() == (saved / "sweep.csv").read_bytes()
 
 
 def test_the_table_keeps_its_types_and_what_is_missing(sweep, saved):
@@ -266,7 +265,6 @@ HEADER = ",".join(TABLE_COLUMNS)
         ("sweep.csv", b"a,b\n1,2\n", "damaged (no column 'concept')"),
         ("sweep.csv", f"{HEADER}\n{',' * 11}many,,,,\n".encode(), "could not convert string to float: 'many'"),
         ("sweep.csv", f"{HEADER}\n,,,1.5,,,,,,,,,,,,\n".encode(), "damaged"),
-        ("sweep.csv", f"{HEADER}\n{',' * 99}\n".encode(), "damaged"),
         ("generations.parquet", b"", "damaged"),
         ("generations.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "damaged"),
         ("scores.parquet", b"PAR1", "damaged"),

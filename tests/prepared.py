@@ -1,0 +1,16 @@
+"""A concept of the built-in model, prepared once for all tests of one process."""
+
+from functools import cache
+
+from creativity_lens.concept import Concept, prepare
+from creativity_lens.models import Model
+from creativity_lens.plan import Plan
+from creativity_lens.prompts import load_control, load_pairs
+
+
+@cache
+def concept_of(model: Model, layers: str = "all", name: str = "creativity") -> Concept:
+    """As a sweep prepares it, without the read-out's controls."""
+    pairs = load_pairs() if name == "creativity" else load_control(name)
+    methods = ("mean_difference", "first_component")
+    return prepare(model, name, pairs, Plan(layers=layers, methods=methods), full=False)
