@@ -1,10 +1,12 @@
 """Ratio 1: a sweep's cells generated together, against one cell at a time and against one prompt at a time.
 
-All ways draw the same greedy texts, compared token by token, and are timed alternating in one run.
+All ways draw the same texts, which is checked token by token (exit status 1 where one differs), and are timed in turn
+within one run. Asked, on 2 cores: 2.5 and 15.
 """
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,58 +17,76 @@ from creativity_lens.generation import Row, generate_rows
 from creativity_lens.prompts import load_prompts
 from creativity_lens.scores import Generation
 
+Way = Callable[[], list[Generation]]
+
 
 def main() -> None:
     """Print seconds of each way and the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few cells and prompts, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="few and short texts, to see that it runs")
     parser.add_argument("--model", default="pocket-chat")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--strengths", type=int, default=4, help="cells a layer")
+    parser.add_argument("--prompts", type=int, default=32, help="rows a cell")
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
+    parser.add_argument("--alone", type=int, default=2, help="cells timed one prompt at a time, then scaled to all")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    if options.quick:
+        options.strengths, options.prompts, options.tokens, options.alone, options.rounds = 1, 4, 8, 1, 1
     model = cl.load_model(options.model, device=options.device)
-    texts, tokens, rounds, one_prompt_cells = (4, 8, 1, 2) if options.quick else (32, 48, 3, 2)
-    prompts = load_prompts()[1][:texts]
-    generator = torch.Generator().manual_seed(0)
-    vectors = torch.nn.functional.normalize(torch.randn(model.n_layers, model.d_model, generator=generator), dim=-1)
-    strengths = (0.05, 0.1) if options.quick else (0.05, 0.1, 0.15, 0.25)
-    cells = [cl.Steering(layer, 500 * s * vectors[layer], s) for layer in range(model.n_layers) for s in strengths]
+    prompts = load_prompts()[1][: options.prompts]
+    cells = made_cells(model, options.strengths)
 
-    def run(wanted: list[cl.Steering], groups: list[list]) -> list[Generation]:
-        made = []
-        for cell in wanted:
-            for group in groups:
-                made += generate_rows(
-                    model, [Row(p, 0, cell, 0.0) for p in group], max_new_tokens=tokens, min_new_tokens=tokens
-                )  # fmt: skip
-        return made
+    def generate(rows: list[Row]) -> list[Generation]:
+        return generate_rows(model, rows, max_new_tokens=options.tokens, min_new_tokens=options.tokens)
 
-    def together() -> list[Generation]:
-        rows = [Row(p, 0, cell, 0.0) for cell in cells for p in prompts]
-        return generate_rows(model, rows, max_new_tokens=tokens, min_new_tokens=tokens)
-
-    some = cells[:one_prompt_cells]  # one prompt at a time takes long: timed on a few cells and scaled
-    ways: dict[str, tuple[Callable[[], list[Generation]], float]] = {
-        "all cells in shared batches": (together, 1.0),
-        f"one cell at a time, its {texts} rows a batch": (lambda: run(cells, [prompts]), 1.0),
-        "one prompt at a time": (lambda: run(some, [[p] for p in prompts]), len(cells) / len(some)),
+    rows = [[Row(prompt, 0, cell, options.temperature) for prompt in prompts] for cell in cells]
+    everything = [row for cell in rows for row in cell]
+    some = [row for cell in rows[: options.alone] for row in cell]
+    ways: dict[str, tuple[Way, float]] = {
+        "all cells in shared batches": (lambda: generate(everything), 1.0),
+        f"one cell at a time ({len(prompts)} rows)": (lambda: [text for cell in rows for text in generate(cell)], 1.0),
+        "one prompt at a time": (
+            lambda: [text for row in some for text in generate([row])],
+            len(everything) / len(some),
+        ),
     }
+    generate(some[:4])  # the first pass of a process is slow
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     made: dict[str, list[Generation]] = {}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for name, (way, scale) in ways.items():
             start = time.perf_counter()
             made[name] = way()
             seconds[name].append(scale * (time.perf_counter() - start))
+    print(f"{len(cells)} cells x {len(prompts)} rows x {options.tokens} tokens, {model}, "
+          f"{torch.get_num_threads()} threads, {options.rounds} rounds")  # fmt: skip
     base, *others = ways
-    print(f"{len(cells)} cells x {texts} prompts x {tokens} tokens, {model}, {torch.get_num_threads()} threads")
     for name, values in seconds.items():
         ratio = statistics.median(values) / statistics.median(seconds[base])
         print(
-            f"{name:45} {statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})   ratio {ratio:.2f}"
+            f"{name:32} {statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})   ratio {ratio:5.2f}"
         )
+    different = 0
     for name in others:
-        same = [a.token_ids == b.token_ids for a, b in zip(made[base], made[name], strict=False)]
-        print(f"greedy tokens identical to {name!r}: {sum(same)} of {len(same)}")
+        pairs = list(zip(made[base], made[name], strict=False))
+        count = sum(ours.token_ids != theirs.token_ids for ours, theirs in pairs)
+        print(f"{name}: {len(pairs) - count} of {len(pairs)} texts have the same tokens")
+        different += count
+    sys.exit(1 if different else 0)
+
+
+def made_cells(model: cl.Model, strengths: int) -> list[cl.Steering]:
+    """Each layer's direction at some strengths."""
+    directions = cl.mean_difference(cl.collect_activations(model, cl.load_pairs()[:8], cache=False))
+    return [
+        cl.Steering(layer, 0.05 * (n + 1) * at.residual_norm * at.vector, 0.05 * (n + 1))
+        for layer in directions.layers
+        for at in [directions.at(layer)]
+        for n in range(strengths)
+    ]
 
 
 if __name__ == "__main__":

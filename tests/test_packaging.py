@@ -189,7 +189,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [version]
     assert re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0] == version
-    assert re.findall(r"^license: (.+)$", citation, re.MULTILINE) == [PROJECT["license"]]
+    licences = re.search(r"^license:\n((?:  - .+\n)+)", citation, re.MULTILINE)
+    assert licences is not None
+    assert " AND ".join(re.findall(r"  - (.+)", licences[1])) == PROJECT["license"]
 
 
 # ---- make, and what continuous integration runs ----
