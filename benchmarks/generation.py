@@ -65,10 +65,9 @@ def main() -> None:
           f"{torch.get_num_threads()} threads, {options.rounds} rounds")  # fmt: skip
     base, *others = ways
     for name, values in seconds.items():
-        ratio = statistics.median(values) / statistics.median(seconds[base])
-        print(
-            f"{name:32} {statistics.median(values):8.2f} s ({min(values):.2f} to {max(values):.2f})   ratio {ratio:5.2f}"
-        )
+        middle = statistics.median(values)
+        ratio = middle / statistics.median(seconds[base])
+        print(f"{name:32} {middle:8.2f} s ({min(values):.2f} to {max(values):.2f})   ratio {ratio:5.2f}")
     different = 0
     for name in others:
         pairs = list(zip(made[base], made[name], strict=False))

@@ -5,6 +5,7 @@ itself.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,9 +214,10 @@ def balanced_flips(activations: Activations, count: int, *, seed: int) -> Float[
     """Control directions of unit length: the mean difference with labels flipped topic by topic.
 
     v_k = sum_i s_i d_i with s = +-1 constant within a topic and summing to 0 over topics (with an odd number of topics,
-    one drawn at random gets 0), so that what the concept adds cancels while the texts' own variation stays. The first
-    controls of a seed do not depend on `count`. Raises `InputError` below 4 topics, and where nothing but the concept
-    varies.
+    one drawn at random gets 0), so that what the concept adds cancels while the texts' own variation stays. No two are
+    equal, as a rank among them needs; few topics have fewer than `count` of them (6 topics 20, 7 topics 140), and then
+    all are given. The first controls of a seed do not depend on `count`. Raises `InputError` below 4 topics, and where
+    nothing but the concept varies.
     """
     topics = sorted(set(activations.topics))
     if len(topics) < 4:
@@ -224,11 +226,13 @@ def balanced_flips(activations: Activations, count: int, *, seed: int) -> Float[
     differences = _differences(activations)
     member = torch.tensor([[topic == name for name in topics] for topic in activations.topics]).float()
     half = len(topics) // 2
-    signs = torch.zeros(count, len(topics))
-    for row in signs:
-        order = torch.randperm(len(topics), generator=generator)
+    patterns = math.comb(2 * half, half) * (len(topics) if len(topics) % 2 else 1)
+    signs: dict[tuple[float, ...], None] = {}  # in the order they were drawn
+    while len(signs) < min(count, patterns):
+        order, row = torch.randperm(len(topics), generator=generator), torch.zeros(len(topics))
         row[order[:half]], row[order[half : 2 * half]] = 1.0, -1.0
-    flipped = torch.einsum("kp,lpd->kld", signs @ member.T, differences)
+        signs.setdefault(tuple(row.tolist()))
+    flipped = torch.einsum("kp,lpd->kld", torch.tensor(list(signs)).view(-1, len(topics)) @ member.T, differences)
     if not bool(flipped.any(-1).all()):
         raise InputError("controls: expected pairs of different texts; all differ by the same vector.")
     return torch.nn.functional.normalize(flipped, dim=-1)

@@ -196,7 +196,7 @@ def _log_probabilities(model: Model, prompts: list[str], texts: list[Sequence[in
 
 
 def continue_logits(model: Model, cache: Cache, mask: Tensor, ids: Tensor) -> Float[Tensor, "row rest vocab"]:
-    """Teacher-forced logits for the tokens of `ids [row, pos]` after the first, which follows the cached prompt itself."""
+    """Teacher-forced logits for the tokens of `ids [row, pos]` after the first, which follows the cached prompt."""
     width = ids.shape[1] - 1
     if width == 0:
         return torch.empty(len(ids), 0, model.vocabulary, device=ids.device)

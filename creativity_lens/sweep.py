@@ -246,6 +246,11 @@ def _test_stage(
         for concept in ready:
             small, choice = concept is not main, choices[concept.name]
             flips, band = control_edits(model, concept, choice, plan, small=small)
+            if not small and len(flips) < plan.controls:
+                topics = len(set(concept.steering_pairs.topics))
+                ledger.run["warnings"].append(
+                    f"{len(flips)} control pushes, not {plan.controls}: {topics} topics have no more that differ."
+                )
             conditions += test_conditions(concept, choice, plan, flips, band, small=small)
     stage = _write_and_read(model, "test", conditions, prompts, ready, plan, ledger)
     texts, verdicts = stage.texts, {}

@@ -1,4 +1,4 @@
-"""Controls push at the cell's layer, along directions of the same pairs, and move the next token as much as the cell."""
+"""Controls push at the cell's layer, along directions of the same pairs, and move the next token as much as it does."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from prepared import concept_of
 
+from creativity_lens import controls as controls_module
 from creativity_lens.choice import Choice
 from creativity_lens.controls import MATCH_PAIRS, MATCH_TOKENS, control_edits
 from creativity_lens.models import Model
@@ -46,8 +47,8 @@ def test_flips_push_as_much_as_the_chosen_cell(chat, concept, choice, controls):
 
 def test_the_match_holds_on_pairs_it_was_not_made_on(chat, concept, choice, controls):
     others = replace(concept, splits={**concept.splits, "dev": concept.splits["dev"][MATCH_PAIRS:]})
-    target = kl(chat, others, [choice.edit], 8)
-    reached = kl(chat, others, controls[0], 8) / target
+    target = kl(chat, others, [choice.edit], 5)
+    reached = kl(chat, others, controls[0], 5) / target
     assert reached.min() > 0.5
     assert reached.max() < 2.0
     assert float(reached.log().mean().exp()) == pytest.approx(1.0, abs=0.25)
@@ -69,29 +70,34 @@ def test_without_matching_they_would_push_less(chat, concept, choice, controls):
     norm = concept.directions["mean_difference"].at(4).residual_norm
     unmatched = [replace(f, vector=f.vector / f.vector.norm() * choice.strength * norm) for f in flips]
     ratio = kl(chat, concept, unmatched, MATCH_PAIRS) / kl(chat, concept, [choice.edit], MATCH_PAIRS)
-    assert ((ratio < 0.85) | (ratio > 1.15)).float().mean() > 0.5
+    assert ((ratio < 0.85) | (ratio > 1.15)).float().mean() > 0.3
 
 
 def test_they_are_flips_at_the_chosen_layer(concept, choice, controls):
-    flips, band = controls
-    assert len(flips) == 21
+    flips, _ = controls
+    assert len(flips) == 20, "six topics have no more than twenty"
     assert {(edit.layer, edit.method) for edit in flips} == {(4, "flip")}
-    expected = concept.flips(21, PLAN.seed)[:, concept.directions["mean_difference"].layers.index(4)]
+    expected = concept.flips(20, PLAN.seed)[:, concept.directions["mean_difference"].layers.index(4)]
     norm = concept.directions["mean_difference"].at(4).residual_norm
     for edit, vector in zip(flips, expected, strict=True):
         torch.testing.assert_close(edit.vector / edit.vector.norm(), vector, rtol=0, atol=1e-5)
         assert float(edit.vector.norm()) == pytest.approx(edit.strength * norm, rel=1e-4), "the dose in its own units"
     cosines = torch.stack([edit.vector / edit.vector.norm() for edit in flips]) @ choice.edit.vector
     assert (cosines / choice.edit.vector.norm()).abs().max() < 0.9, "none is the direction itself"
-    other = torch.stack([edit.vector / edit.vector.norm() for edit in band[3:]])
-    assert not torch.isclose(other @ expected.T, torch.ones(1)).any(), "the picture's flips are others"
+    alike = torch.stack([edit.vector / edit.vector.norm() for edit in flips])
+    assert (alike @ alike.T - torch.eye(len(flips))).max() < 0.99, "no two are equal"
 
 
-def test_a_positive_control_has_the_fewest_and_no_band(chat, concept, choice):
-    flips, band = control_edits(chat, concept, choice, PLAN, small=True)
-    assert (len(flips), band) == (FEWEST_CONTROLS, [])
-
-
-def test_no_band_unless_it_is_wanted(chat, concept, choice):
-    flips, band = control_edits(chat, concept, choice, replace(PLAN, band=0, controls=19), small=False)
-    assert (len(flips), band) == (19, [])
+@pytest.mark.parametrize(
+    ("plan", "small", "flips", "band"),
+    [
+        (PLAN, True, FEWEST_CONTROLS, 0),
+        (replace(PLAN, band=0), False, 20, 0),
+        (replace(PLAN, controls=19, band=1), False, 19, 2),
+        (Plan(layers="2,4"), False, 20, 2 * 19),
+    ],
+)
+def test_how_many_there_are(chat, concept, choice, monkeypatch, plan, small, flips, band):
+    monkeypatch.setattr(controls_module, "match_divergence", lambda *args, **options: args[3])
+    found = control_edits(chat, concept, choice, plan, small=small)
+    assert [len(edits) for edits in found] == [flips, band]
