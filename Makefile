@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 # Two workers of one thread each: models this small gain nothing from more threads, and lose much when cores are shared.
 # A file stays with one worker, so what its fixtures build is built once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep test test-slow check format bench clean

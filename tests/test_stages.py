@@ -224,13 +224,6 @@ def test_the_papers_dose_is_under_two_percent_of_the_built_in_models_norm(concep
     )
 
 
-def test_at_one_layer_it_is_one_number(chat):
-    one = concept_of(chat, "2")
-    (note,) = dose_notes(one, PRESETS["olson2024"])[1]
-    share = 300 / one.directions["mean_difference"].at(2).residual_norm
-    assert note.startswith(f"A strength of 3 residual units is {share:.2g} % of the median residual norm at layer 2.")
-
-
 def test_strong_doses_are_said_and_not_warned_of(concept):
     assert dose_notes(concept, Plan()) == ([], []), "fractions of the norm say it themselves"
     assert dose_notes(concept, Plan(strengths=(0.05,))) == ([], [])

@@ -5,9 +5,12 @@ Heavy imports happen inside the commands, so that `clens --help` answers at once
 
 import shlex
 import sys
+import warnings
 from typing import Annotated
 
 import typer
+import typer.core
+import typer.main
 
 from creativity_lens import __version__
 from creativity_lens.cli import find, models, pairs, report, sweep
@@ -22,10 +25,11 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"creativity-lens {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -37,7 +41,13 @@ def _options(
     """Options of `clens` itself."""
 
 
-app.command("sweep")(sweep.sweep)
+class _Command(typer.core.TyperCommand):
+    """A command whose context is of the class that it is annotated with, as Typer's own is not."""
+
+    context_class = typer.Context
+
+
+app.command("sweep", cls=_Command)(sweep.sweep)
 app.command("find")(find.find)
 app.command("report")(report.report)
 app.command("models")(models.models)
@@ -46,27 +56,36 @@ app.add_typer(pairs.app, name="pairs")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit status: 0, 2 for bad input (one line on standard error), 130 after Ctrl-C."""
-    words = sys.argv[1:] if arguments is None else arguments
-    try:
-        result = app(args=words, standalone_mode=False, obj=shlex.join(["clens", *words]))
-    except InputError as error:
-        return _fail(f"error: {error}", 2)
-    except typer.TyperException as error:  # a usage error: unknown command or option, a value of the wrong type
-        said = error.format_message()
-        return _fail(f"error: {said}", 2) if said else 0  # a bare `clens` has shown its help
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        return _fail(f"stopped; {stop if str(stop) else 'nothing was written'}.", 130)
-    except BrokenPipeError:  # the reader of a pipe went away, which is its right
-        sys.stdout = None
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command = typer.main.get_command(app)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+        try:  # not app(): it would swallow what an interruption and a broken pipe have to say
+            with command.make_context("clens", list(words), obj=shlex.join(["clens", *words])) as context:
+                command.invoke(context)
+        except typer.Exit as done:
+            return done.exit_code
+        except InputError as error:
+            return _fail(str(error), 2)
+        except typer.TyperException as error:  # a usage error: unknown command or option, a value of the wrong type
+            said = error.format_message()
+            return _fail(said, 2) if said else 0  # a bare `clens` has shown its help
+        except (KeyboardInterrupt, typer.Abort) as stop:
+            _say(f"stopped; {stop if str(stop) else 'nothing was written'}.")
+            return 130
+        except BrokenPipeError:  # the reader of a pipe went away, which is its right
+            sys.stdout = None
         return 0
-    return result if isinstance(result, int) else 0
 
 
 def _fail(message: str, status: int) -> int:
-    print(
-        f"clens: {InputError(' '.join(message.split()))}", file=sys.stderr
-    )  # which escapes what could drive a terminal
+    _say(f"error: {message}")
     return status
+
+
+def _say(message: str) -> None:
+    """One line on standard error, in which what could drive a terminal is escaped."""
+    print(f"clens: {InputError(' '.join(message.split()))}", file=sys.stderr)
 
 
 def run() -> None:
