@@ -1,4 +1,6 @@
-"""Not collected yet: one of these fails and together they take too long. One small real sweep on the built-in model: its tables, its order of events, its repeatability, its refusals."""
+"""Not collected yet: one of these fails, and together they take too long.
+
+One small real sweep on the built-in model: its tables, its order of events, its repeatability, its refusals."""
 
 import gc
 import json
