@@ -22,6 +22,7 @@ from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
 from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
 from creativity_lens.model_hub import Found, Listing, find_model
+from creativity_lens.native import Native
 from creativity_lens.tokens import chat_text, choose_template, load_tokenizer, own_tokens, text_pieces, token_bytes
 
 ResidualHook = Callable[[Tensor], Tensor | None]
@@ -154,7 +155,7 @@ class Model:
         keep: int = 0,
     ) -> Float[Tensor, "batch kept vocab"]:
         """Logits at the last `keep` positions (0 = at all), with gradients off; hooks fire."""
-        with torch.no_grad():
+        with self._native.run(), torch.no_grad():
             return self._lm(
                 input_ids=ids, past_key_values=cache, use_cache=cache is not None, logits_to_keep=keep,
                 **_given(attention_mask=mask, position_ids=positions),
@@ -177,7 +178,7 @@ class Model:
                 raise _LastLayerReached
 
         given = _given(attention_mask=mask, position_ids=positions)
-        with suppress(_LastLayerReached), self.hooks({**hooks, last: stop}), torch.no_grad():
+        with suppress(_LastLayerReached), self.hooks({**hooks, last: stop}), self._native.run(), torch.no_grad():
             self._lm.base_model(input_ids=ids, use_cache=False, **given)
 
     @contextmanager
@@ -196,6 +197,10 @@ class Model:
     @property
     def _lm(self) -> Any:
         return self.bridge.original_model
+
+    @cached_property
+    def _native(self) -> Native:
+        return Native(self.bridge)
 
     def __repr__(self) -> str:
         return (

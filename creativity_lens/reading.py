@@ -14,7 +14,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.progress import track
 
-CPU_BATCH_TOKENS = 6_144  # what a processor's cache holds of a small model's work space
+CPU_BATCH_TOKENS = 2_048  # beyond this a block's work space leaves the cache of a processor
 GPU_BATCH_TOKENS = 65_536
 
 

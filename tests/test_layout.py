@@ -22,7 +22,7 @@ RANKS: dict[str, int] = {
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
         "verdict",
-        "model_files model_hub loading tokens models",
+        "model_files model_hub loading tokens native models",
         "reading",
         "activations",
         "directions",

@@ -5,6 +5,7 @@ import torch
 from tiny_models import (
     BLOCKS,
     CHATML,
+    block_outputs,
     padded_batch,
     plain_model,
     save_model,
@@ -48,20 +49,6 @@ def pair(request, folders, loaded):
 @pytest.fixture
 def model(loaded):
     return loaded["llama"]
-
-
-def block_outputs(plain, blocks, ids, **options):
-    """What hooks of torch alone see after each block, and the logits."""
-    seen = {}
-    handles = [
-        block.register_forward_hook(lambda module, inputs, out, layer=layer: seen.__setitem__(layer, out))
-        for layer, block in enumerate(blocks)
-    ]
-    with torch.no_grad():
-        logits = plain(input_ids=ids, use_cache=False, **options).logits
-    for handle in handles:
-        handle.remove()
-    return {layer: out[0] if isinstance(out, tuple) else out for layer, out in seen.items()}, logits
 
 
 def read(model, ids, layers, **options):

@@ -69,6 +69,20 @@ def plain_model(folder: Path):
         return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def block_outputs(plain, blocks, ids, **options):
+    """What hooks of torch alone see after each block, and the logits."""
+    seen = {}
+    handles = [
+        block.register_forward_hook(lambda module, inputs, out, layer=layer: seen.__setitem__(layer, out))
+        for layer, block in enumerate(blocks)
+    ]
+    with torch.no_grad():
+        logits = plain(input_ids=ids, use_cache=False, **options).logits
+    for handle in handles:
+        handle.remove()
+    return {layer: out[0] if isinstance(out, tuple) else out for layer, out in seen.items()}, logits
+
+
 def byte_level_tokenizer():
     """GPT-2-like: bytes written as letters, a blank belongs to the word after it."""
     return AutoTokenizer.from_pretrained(data_folder() / "pocket" / "chat")
