@@ -25,7 +25,7 @@ from creativity_lens.scores import Generation
 from creativity_lens.steering import Steering, edit_table, select_rows, steered
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
-CPU_CACHE_BYTES = 1 << 30  # beyond this, larger batches gain nothing on a CPU
+CPU_CACHE_BYTES = 3 << 28  # beyond this, larger batches gain nothing on a CPU
 _BROKEN = -1  # in place of a token id: the row's logits were not numbers
 
 
@@ -124,7 +124,10 @@ def generate_rows(
     # by prompt, so that a batch prefills few prompts; by prompt length, so that it pads little
     order = sorted(range(len(rows)), key=lambda i: (len(encoded[rows[i].prompt.text]), rows[i].prompt.text, i))
     longest = max(map(len, encoded.values())) + max_new_tokens
-    size = batch_size(model, longest) if batch_rows == "auto" else int(batch_rows)
+    if batch_rows == "auto":  # as few batches as memory allows, all of a size: a small one takes nearly as long
+        size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size(model, longest)))
+    else:
+        size = int(batch_rows)
     results: list[Generation | None] = [None] * len(rows)
     with track(description, len(rows) * max_new_tokens, unit="tokens") as advance, torch.inference_mode():
         start = 0

@@ -21,6 +21,7 @@ class Native:
         configs = {id(module.config): module.config for module in bridge.original_model.modules() if _is_eager(module)}
         self._configs = list(configs.values())
         self._attention = bridge.original_model.get_correct_attn_implementation(None)  # transformers' default for it
+        self._biases = _added_biases(bridge.original_model.get_output_embeddings())
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -33,10 +34,14 @@ class Native:
                 config._attn_implementation = self._attention
             for parent, name, _, original in self._inner:
                 parent._modules[name] = original
+            for buffers, name, _ in self._biases:
+                buffers[name] = None
             yield
         finally:
             for parent, name, component, _ in self._inner:
                 parent._modules[name] = component
+            for buffers, name, bias in self._biases:
+                buffers[name] = bias
             for config in self._configs:
                 config._attn_implementation = "eager"
 
@@ -52,3 +57,13 @@ def _components(parent: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, 
 
 def _is_eager(module: nn.Module) -> bool:
     return getattr(getattr(module, "config", None), "_attn_implementation", None) == "eager"
+
+
+def _added_biases(head: nn.Module) -> list[tuple[dict[str, Any], str, Any]]:
+    """The zeros that the bridge adds to logits as a buffer: adding them costs a pass over rows x vocabulary."""
+    return [
+        (module._buffers, name, value)
+        for module in head.modules()
+        for name, value in module._buffers.items()
+        if name == "bias" and value is not None and not value.any()
+    ]

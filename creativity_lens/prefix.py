@@ -4,10 +4,12 @@ The cache of a batch is reserved at its final length and written in place. Growi
 cache does, copies all of it at every step, which at some hundred rows costs more than the model.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -75,9 +77,12 @@ def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> tupl
     """
     length = prefix.mask.shape[1]
 
+    prompts, counts = torch.unique_consecutive(rows, return_counts=True)
+
     def reserve(source: Tensor) -> Tensor:
-        whole = source.new_empty(len(rows), source.shape[1], length + steps, source.shape[-1])
-        whole[:, :, :length] = source[rows.to(source.device)]
+        whole = _room(source, (len(rows), source.shape[1], length + steps, source.shape[-1]))
+        for part, prompt in zip(whole.split(counts.tolist()), prompts.tolist(), strict=True):
+            part[:, :, :length] = source[prompt]
         return whole
 
     layers: list[Any] = [
@@ -86,6 +91,13 @@ def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> tupl
     ]
     mask = torch.cat([prefix.mask[rows], prefix.mask.new_ones(len(rows), steps)], dim=1)
     return Cache(layers=layers), mask
+
+
+def _room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Memory that is not set, as `like.new_empty`. On a CPU it comes in huge pages, which numpy asks for, torch not."""
+    if like.device.type != "cpu":
+        return like.new_empty(shape)
+    return torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).view(like.dtype).view(shape)
 
 
 def keep_rows(cache: Cache, rows: Int[Tensor, " kept"]) -> None:
