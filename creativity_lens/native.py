@@ -1,7 +1,7 @@
 """Running a bridged model by transformers' own code, while nobody looks inside its blocks.
 
-The bridge computes attention and norms itself, without fused kernels, so that every number in a block can be hooked. The
-layer sweep needs the residual stream between blocks only, and for that the blocks' own code is up to a third faster and
+The bridge computes attention and norms itself, without fused kernels, so that every number in a block can be hooked.
+The layer sweep needs the residual stream between blocks only. For that the blocks' own code is up to a third faster and
 holds no matrix of attention patterns.
 """
 
