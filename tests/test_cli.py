@@ -18,7 +18,7 @@ from full_disk import full_disk
 from creativity_lens import __version__, activations
 from creativity_lens import models as models_module
 from creativity_lens import sweep as sweep_module
-from creativity_lens.cli import app, main
+from creativity_lens.cli import app, layers, main
 from creativity_lens.models import Model
 from creativity_lens.prompts import write_pairs
 from creativity_lens.result import Sweep
@@ -608,3 +608,10 @@ def test_a_whole_sweep(here, capsys, with_chat):
     status, out, _ = run(capsys, "report", folder)
     assert status == 0
     assert found.sentence in " ".join(out.split())
+
+
+def test_strengths_of_the_table_have_as_many_decimals():
+    assert layers._aligned([0.05, 0.1, None, 0.15]) == ["0.05", "0.10", "-", "0.15"]
+    assert layers._aligned([3.0, 12.5, float("nan")]) == ["3.0", "12.5", "-"]
+    assert layers._aligned([0.125, 0.1]) == ["0.125", "0.100"]
+    assert layers._aligned([1e-7, 0.1]) == ["1e-07", "0.1"]

@@ -45,12 +45,12 @@ def print_layers(sweep: Any) -> None:
     headings += ["strength", "gain (95 % interval), gaps", "coherence", "faithful", "quality", "KL"] if tested else []
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
+    for row, strength in zip(rows, _aligned([row["strength"] for row in rows]), strict=True):
         cells = [f"{'> ' if row['chosen'] else ''}{row['layer']}", _shown(row["auc"])]
         if tested:
             interval = f"{_shown(row['gain'], '+')} ({_shown(row['gain_low'], '+')} to {_shown(row['gain_high'], '+')})"
             cells += [
-                "-" if _missing(row["strength"]) else f"{row['strength']:.2g}",
+                strength,
                 interval,
                 *(_shown(row[k]) for k in ("coherence", "faithfulness", "quality", "kl")),
             ]
@@ -86,3 +86,10 @@ def _missing(value: Any) -> bool:
 
 def _shown(value: float | None, sign: str = "") -> str:
     return "-" if _missing(value) else f"{value:{sign}.2f}"
+
+
+def _aligned(values: list[float | None]) -> list[str]:
+    """Numbers to three significant digits, all with as many decimals: 0.05 and 0.10."""
+    shown = ["-" if _missing(value) else f"{value:.3g}" for value in values]
+    decimals = max(len(text.partition(".")[2]) for text in shown)
+    return [text if text == "-" or "e" in text else f"{float(text):.{decimals}f}" for text in shown]
