@@ -58,7 +58,7 @@ def print_layers(sweep: Any) -> None:
     choice = run.get("choice")
     if choice and tested:
         table.caption = (
-            f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.2g} of the residual norm "
+            f"> chosen on dev: layer {choice['layer']}, strength {choice['strength']:.3g} of the residual norm "
             f"({choice['gap_dose']:.1f} gaps). Gains are from {run['prompts']['test']} test prompts."
         )
     Console(width=max(100, Console().width)).print(table)
