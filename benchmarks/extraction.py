@@ -17,6 +17,7 @@ from transformers import AutoModel
 
 import creativity_lens as cl
 from creativity_lens.activations import passages_of
+from creativity_lens.loading import quiet_loaders
 from creativity_lens.model_hub import find_model
 from creativity_lens.prompts import ContrastivePair
 from creativity_lens.reading import batches
@@ -34,7 +35,9 @@ def main() -> None:
     if options.quick:
         options.pairs, options.rounds = 8, 1
     model = cl.load_model(options.model, device=options.device)
-    bare = AutoModel.from_pretrained(find_model(options.model).files.folder, dtype=model.dtype).eval().to(model.device)
+    with quiet_loaders():
+        bare = AutoModel.from_pretrained(find_model(options.model).files.folder, dtype=model.dtype)
+    bare = bare.eval().to(model.device)
     pairs = distinct_pairs(options.pairs)
     passages = list(dict.fromkeys(p for pair in pairs for p in passages_of(model, pair, "response", None)))
     tokens = sum(len(passage.ids) for passage in passages)
