@@ -17,6 +17,8 @@ _PUBLIC = {
     "load_prompts": "prompts",
     "load_control": "prompts",
     "split_pairs": "prompts",
+    "lint_pairs": "lint",
+    "Sides": "sides",
     "ContrastivePair": "prompts",
     "collect_activations": "activations",
     "Activations": "activations",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.stats import binomtest
 from torch import Tensor
 
 from creativity_lens.activations import collect_activations
@@ -15,16 +16,18 @@ from creativity_lens.conditions import Measured, Texts, gain_of
 from creativity_lens.directions import mean_difference
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model
+from creativity_lens.prompts import ADVERSARIAL, load_shipped
 from creativity_lens.readout import table_row
-from creativity_lens.scoring import fit_scorer, read_texts
-from creativity_lens.statistics import Estimate, t_interval
+from creativity_lens.scoring import Scorer, fit_scorer, read_texts
+from creativity_lens.sides import Sides
+from creativity_lens.statistics import Estimate, paired_accuracy, t_interval
 
 
-def against_prompt(texts: Texts, concept: Concept, measured: Measured, chosen: int) -> dict[str, str]:
+def against_prompt(texts: Texts, concept: Concept, measured: Measured, chosen: int, sides: Sides) -> dict[str, str]:
     """The chosen cell against a "be creative" prompt without steering, paired by prompt."""
     (number,) = texts.find("prompted", concept.name)
     difference = gain_of(texts, chosen, measured.score) - gain_of(texts, number, measured.score)
-    return _said("Against a 'be creative' prompt", "the prompt", t_interval(difference, unit="gaps"))
+    return _said(f"Against a 'be {sides.creative}' prompt", "the prompt", t_interval(difference, unit="gaps"))
 
 
 def against_temperature(
@@ -78,10 +81,8 @@ def second_reader(
     if concept.scorer is None:
         return {}, {"label": label, "text": "Not measured."}
     layer = min(round((concept.scorer.layer + 1) / model.n_layers * reader.n_layers) - 1, reader.n_layers - 1)
-    fitted, scale = (
-        collect_activations(reader, pairs, layers=[layer], position="text", max_tokens=length)
-        for pairs in (concept.second_half, concept.splits["dev"])
-    )
+    fitted = collect_activations(reader, concept.second_half, layers=[layer], position="text")
+    scale = collect_activations(reader, concept.splits["dev"], layers=[layer], position="text", max_tokens=length)
     try:
         scorer = fit_scorer(mean_difference(fitted), scale, layer, length=length)
     except InputError:
@@ -124,3 +125,31 @@ def gain_left(
         rows.append({"concept": concept.name, **row})
         shares.append(f"{name} {gain.value / whole:.0%}" if whole > 0 else f"{name} {gain.value:+.2f} gaps")
     return rows, [{"label": "Gain left without nuisance directions", "text": ", ".join(shares) + "."}]
+
+
+def adversarial_contrasts(model: Model, scorer: Scorer) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Read the adversarial pairs out: which contrasts the score gets right more often than a coin would.
+
+    Table rows with the paired accuracy of each contrast, and a sentence with the one-sided sign tests (binomial, 0.05).
+    The texts are read alone and whole, as the test pairs are.
+    """
+    pairs = load_shipped(ADVERSARIAL)
+    read = collect_activations(model, pairs, layers=[scorer.layer], position="text")
+    margins = np.asarray(scorer.score(read.creative[0]) - scorer.score(read.boring[0]), dtype=float)
+    rows, said, passed = [], [], 0
+    contrasts = list(dict.fromkeys(pair.domain for pair in pairs))
+    for contrast in contrasts:
+        here = [i for i, pair in enumerate(pairs) if pair.domain == contrast]
+        right, n = int((margins[here] > 0).sum()), int((margins[here] != 0).sum())
+        p = float(binomtest(right, n, alternative="greater").pvalue) if n else 1.0
+        passed += p <= 0.05
+        said.append(f"{contrast} {right} of {n} (p {p:.3f})")
+        accuracy = paired_accuracy(margins[here], [pairs[i].topic for i in here])
+        rows.append(
+            table_row(
+                "readout", ADVERSARIAL, "paired_accuracy", "share", accuracy, layer=scorer.layer, group=contrast,
+                note=f"one-sided sign test, p {p:.4f}",
+            )
+        )  # fmt: skip
+    text = f"The score passes {passed} of {len(contrasts)} (sign tests at 0.05): {'; '.join(said)}."
+    return rows, {"label": "Adversarial contrasts", "text": text}

@@ -94,9 +94,12 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
     layer = best_layer(rows, [layer for layer in layers if layer < limit] or layers)
 
     half_b, scale = ([pair for pair in part if _differs(pair, "response")] for part in (halves[1], dev))
-    alone = [*half_b, *scale, *test]
-    texts = collect_activations(model, alone, layers=layers, position="text", max_tokens=plan.max_new_tokens)
-    read_b, read_dev, read_test = _cut(texts, alone, (len(half_b), len(scale), len(test)))
+    # what fits the score and what tests it are whole responses: where the sides differ late, a cut would miss it
+    alone = [*half_b, *test]
+    whole = collect_activations(model, alone, layers=layers, position="text")
+    read_b, read_test = _cut(whole, alone, (len(half_b), len(test)))
+    # its unit, the gap, is taken at the length of the texts that will be scored
+    read_dev = collect_activations(model, scale, layers=layers, position="text", max_tokens=plan.max_new_tokens)
     scorer, test_margins = None, np.full(len(test), np.nan)
     if layer is not None:
         try:
@@ -112,7 +115,7 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
             test_margins[[not _differs(pair, "response") for pair in test]] = np.nan
     if full:
         sides = [[getattr(pair, side) for pair in both] for side in _sides(plan.position)]
-        rows += lexical_controls(_embedded(model, sides), sides, activations.topics, folds, seed=plan.seed)
+        rows += lexical_controls(embedded_texts(model, sides), sides, activations.topics, folds, seed=plan.seed)
     return Concept(
         name=name,
         splits={"train": train, "dev": dev, "test": test},
@@ -212,7 +215,7 @@ def _scales(directions: Directions) -> list[dict[str, Any]]:
     ]
 
 
-def _embedded(model: Model, sides: Sequence[Sequence[str]]) -> Sides:
+def embedded_texts(model: Model, sides: Sequence[Sequence[str]]) -> Sides:
     """Mean input embedding of each text, `[1, pair, d_model]` a side: what is in the words alone."""
     table = model.bridge.original_model.get_input_embeddings().weight.detach()
 

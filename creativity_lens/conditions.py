@@ -19,7 +19,6 @@ from creativity_lens.reading import Passage
 from creativity_lens.scoring import Scorer, read_passages, read_texts, surprisals
 from creativity_lens.steering import Steering
 
-BE_CREATIVE = "Be creative. "
 GAIN_ONLY = ("flip", "band")  # controls are compared in gain alone: no surprisal is measured of them
 
 
@@ -69,8 +68,10 @@ class Texts:
         return [i for i, c in enumerate(self.conditions) if c.name == name and c.concept == concept]
 
 
-def check_prompts(model: Model, dev: Sequence[Prompt], test: Sequence[Prompt], *, max_new_tokens: int) -> None:
-    """Refuse prompts that cannot be written for, or that would let the test see what dev saw."""
+def check_prompts(
+    model: Model, dev: Sequence[Prompt], test: Sequence[Prompt], *, max_new_tokens: int, front: str
+) -> None:
+    """Refuse prompts that cannot be written for, with `front` before them too, or that both stages would draw."""
     both = [*dev, *test]
     if not dev or not test:
         raise InputError(f"prompts: expected some for dev and for test, got {len(dev)} and {len(test)}.")
@@ -81,7 +82,7 @@ def check_prompts(model: Model, dev: Sequence[Prompt], test: Sequence[Prompt], *
                 f"prompts: the {what} '{again[:60]}' stands twice; every prompt is drawn in one stage only."
             )
     for prompt in both:
-        length = len(model.encode_prompt(BE_CREATIVE + prompt.text).ids) + max_new_tokens
+        length = len(model.encode_prompt(front + prompt.text).ids) + max_new_tokens
         if length > model.context:
             raise InputError(
                 f"prompt '{prompt.id}': {length} tokens with {max_new_tokens} new ones, expected at most the context of"

@@ -21,7 +21,7 @@ from creativity_lens.models import Model
 from creativity_lens.tensor_files import load_tensors, save_tensors
 
 FORMAT = "directions 1"
-SIGN = "positive is more creative"
+SIGN = "positive is more "
 HOOK = "resid_post"
 
 
@@ -49,6 +49,7 @@ class Directions:
     n_layers: int  # of the whole model
     source: Source
     dev: tuple[tuple[str, float], ...] = ()  # dev scores, recorded by the sweep
+    positive: str = "creative"  # the side that positive projections lean to
 
     def at(self, layer: int) -> Direction:
         """The direction at one layer; `InputError` where it was not measured."""
@@ -83,7 +84,7 @@ class Directions:
             "n_layers": str(self.n_layers),
             "d_model": str(self.vectors.shape[1]),
             "method": self.method,
-            "sign": SIGN,
+            "sign": SIGN + self.positive,
             "dev": json.dumps(dict(self.dev)),
             "source": json.dumps(source_dict(self.source)),
         }
@@ -107,8 +108,10 @@ class Directions:
                 n_layers=int(metadata["n_layers"]),
                 source=Source(**{**source, "versions": tuple(source["versions"].items())}),
                 dev=tuple(json.loads(metadata["dev"]).items()),
+                positive=metadata["sign"].removeprefix(SIGN),
             )
-            sound = _is_sound(directions) and (metadata["sign"], metadata["hook"]) == (SIGN, HOOK)
+            signed = metadata["sign"].startswith(SIGN) and bool(directions.positive)
+            sound = _is_sound(directions) and signed and metadata["hook"] == HOOK
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             sound = False
         if not sound:

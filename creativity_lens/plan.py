@@ -22,7 +22,7 @@ class Plan:
     strength_unit: str = "norm"  # of `strengths`: fraction of the median residual norm, gaps, or raw residual units
     methods: tuple[str, ...] = ("mean_difference",)
     position: str = "response"
-    samples: int = 4  # of the chosen cell on test prompts; half as many per dev cell and per layer
+    samples: int = 4  # of the chosen cell on test prompts; half as many per layer, a quarter as many per dev cell
     max_new_tokens: int = 48
     controls: int = 39  # matched control pushes at the chosen layer
     band: int = 19  # control pushes per layer, for the picture
@@ -68,8 +68,13 @@ class Plan:
 
     @property
     def few(self) -> int:
-        """Samples of a dev cell, of a layer on test, of a temperature."""
+        """Samples of a layer on test, of a temperature."""
         return max(1, self.samples // 2)
+
+    @property
+    def dev_samples(self) -> int:
+        """Samples of a dev cell: few, since more prompts tell more than more texts of each."""
+        return max(1, self.samples // 4)
 
     @property
     def baseline(self) -> int:

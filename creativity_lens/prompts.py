@@ -29,6 +29,8 @@ from creativity_lens.rows import (
 KINDS = ("premise", "manner", "response")
 SPLITS = ("train", "dev", "test")
 CONTROLS = ("register", "sentiment", "formality")
+ADVERSARIAL = "adversarial"
+SHIPPED = (ADVERSARIAL, *(f"control_{name}" for name in CONTROLS))  # beside the pairs themselves
 
 _FEWEST_PAIRS = 8
 _FEWEST_CLUSTERS = 8  # no interval is given below 8 clusters, so the test split gets 8 topics as soon as it can
@@ -94,7 +96,17 @@ def load_control(name: str) -> list[ContrastivePair]:
     The `creative` side holds the imaginative register, or the positive sentiment; the `boring` side its opposite.
     """
     check_choice("control", name, CONTROLS)
-    return load_pairs(data_folder() / "contrastive_pairs" / f"control_{name}.jsonl")
+    return load_shipped(f"control_{name}")
+
+
+def load_shipped(name: str) -> list[ContrastivePair]:
+    """One of the `SHIPPED` files beside the pairs.
+
+    "adversarial" holds the pairs that a score of surface features gets wrong; their `domain` is the contrast, their
+    `creative` side the one that should score higher.
+    """
+    check_choice("file", name, SHIPPED)
+    return load_pairs(data_folder() / "contrastive_pairs" / f"{name}.jsonl")
 
 
 def write_pairs(path: str | Path, pairs: Sequence[ContrastivePair]) -> None:
@@ -102,6 +114,14 @@ def write_pairs(path: str | Path, pairs: Sequence[ContrastivePair]) -> None:
     for number, pair in enumerate(pairs, start=1):
         _checked_pair(f"pair {number}", _row(pair))
     write_text(Path(path), _canonical(pairs))
+
+
+def write_template(path: str | Path) -> None:
+    """Write a file of three empty pairs, one of each kind, to fill in; an existing file is refused."""
+    if Path(path).exists():
+        raise InputError(f"{path}: exists already; expected a new file: choose another name.")
+    rows: list[dict[str, str | None]] = [{**dict.fromkeys(_FIELDS, ""), "kind": kind, "split": None} for kind in KINDS]
+    write_text(Path(path), "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def fingerprint(pairs: Sequence[ContrastivePair]) -> str:

@@ -15,6 +15,7 @@ from creativity_lens.files import sha256_text
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
 from creativity_lens.prompts import ContrastivePair, Prompt, fingerprint, load_pairs, load_prompts, split_pairs
+from creativity_lens.sides import Sides
 from creativity_lens.statistics import Estimate
 from creativity_lens.verdict import MORE, NOT_ENOUGH, Verdict
 
@@ -33,7 +34,7 @@ def describe_model(model: Model) -> dict[str, Any]:
 
 def describe_run(
     model: Model, reader: Model | None, pairs: Sequence[ContrastivePair], dev: Sequence[Prompt], test: Sequence[Prompt],
-    plan: Plan, command: str,
+    plan: Plan, command: str, sides: Sides,
 ) -> dict[str, Any]:  # fmt: skip
     """run.json as it stands before anything has run."""
     train, held, judged = split_pairs(pairs, seed=plan.seed)
@@ -42,6 +43,8 @@ def describe_run(
         "status": "running",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": command,
+        "concept": sides.concept,
+        "sides": [sides.creative, sides.boring],
         "versions": {"creativity-lens": __version__, **{name: importlib.metadata.version(name) for name in PACKAGES}},
         "machine": {
             "platform": platform.platform(), "processor": platform.machine(), "python": platform.python_version(),
@@ -86,7 +89,7 @@ def verdict_dict(verdict: Verdict | None, concept: Concept, plan: Plan) -> dict[
             why = "no direction that was fitted on one half of the topics separates the dev pairs"
         else:
             why = "at no layer that may be chosen does the direction separate held-out pairs"
-        more = MORE.get(concept.name, f"higher on {concept.name}")
+        more = MORE.get(concept.name, f"more {concept.name}")
         sentence = f"Not enough evidence that pushing along the direction makes texts {more}: {why}."
         return {"outcome": NOT_ENOUGH, "sentence": sentence, "parts": [], "smallest_detectable_gain": None}
     return {

@@ -66,8 +66,8 @@ class Scorer:
 def fit_scorer(fitted: Directions, dev: Activations, layer: int, *, length: int | None, cosine: bool = False) -> Scorer:
     """The score at `layer` from directions of one half of the pairs, in units of the dev pairs' mean difference.
 
-    Both must have been collected from texts read alone, cut to `length` tokens. Raises `InputError` where dev pairs do
-    not lie on the side that the direction says.
+    Both must have been collected from texts read alone, the dev pairs' cut to `length` tokens, as texts to score are.
+    Raises `InputError` where dev pairs do not lie on the side that the direction says.
     """
     direction = fitted.at(layer)
     unscaled = Scorer(layer, direction.vector, direction.center, 1.0, length, cosine)

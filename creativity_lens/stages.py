@@ -9,7 +9,7 @@ from jaxtyping import Float
 from creativity_lens.cells import Cell, measure
 from creativity_lens.choice import Choice
 from creativity_lens.concept import Concept
-from creativity_lens.conditions import BE_CREATIVE, GAIN_ONLY, Condition, Measured, Texts, cell_of, gain_of
+from creativity_lens.conditions import GAIN_ONLY, Condition, Measured, Texts, cell_of, gain_of
 from creativity_lens.directions import isotropic
 from creativity_lens.layers import layer_ranges
 from creativity_lens.models import Model
@@ -112,21 +112,25 @@ def kl_by_cell(edits: Sequence[Steering], found: Screen) -> dict[CellKey, float]
     return {(e.layer, e.strength, e.method): float(kl) for e, kl in zip(edits, found.kl.nanmean(1), strict=True)}
 
 
-def unsteered(plan: Plan) -> Condition:
+def unsteered(plan: Plan, samples: int) -> Condition:
     """The baseline that every condition of every concept is compared with."""
-    return Condition("", "unsteered", tuple(range(plan.seed, plan.seed + plan.baseline)))
+    return Condition("", "unsteered", tuple(range(plan.seed, plan.seed + samples)))
 
 
 def dev_conditions(concept: Concept, plan: Plan, *, small: bool = False) -> list[Condition]:
-    """One condition per cell."""
-    seeds = tuple(range(plan.seed, plan.seed + (1 if small else plan.few)))
-    return [Condition(concept.name, "steered", seeds, edit) for edit in edit_grid(concept, plan, small=small)]
+    """One condition per cell; the positive control's get fewer prompts, since it need only be found."""
+    seeds = tuple(range(plan.seed, plan.seed + (1 if small else plan.dev_samples)))
+    only = BAND_PROMPTS if small else None
+    return [
+        Condition(concept.name, "steered", seeds, edit, n_prompts=only)
+        for edit in edit_grid(concept, plan, small=small)
+    ]
 
 
 def test_conditions(
-    concept: Concept, choice: Choice, plan: Plan, flips: list[Steering], band: list[Steering], *, small: bool
+    concept: Concept, choice: Choice, plan: Plan, flips: list[Steering], band: list[Steering], *, urge: str, small: bool
 ) -> list[Condition]:
-    """Everything that test draws for a concept, without the shared baseline."""
+    """Everything that test draws for a concept, without the shared baseline. `urge` asks for the concept in words."""
     name, first = concept.name, plan.seed
     many, few = (tuple(range(first, first + n)) for n in (plan.samples, plan.few))
     # a control draws one text a prompt; each takes another of the baseline's lucks, so that no one luck moves them all
@@ -143,7 +147,7 @@ def test_conditions(
     random = Steering(choice.layer, choice.strength * at.residual_norm * vector, choice.strength, "isotropic")
     conditions += [
         Condition(name, "negated", many, along(concept, choice.method, choice.layer, -choice.strength)),
-        Condition(name, "prompted", many, front=BE_CREATIVE),
+        Condition(name, "prompted", many, front=urge),
         Condition(name, "isotropic", few, random),
     ]
     conditions += [Condition(name, "temperature", few, temperature=t) for t in plan.temperatures]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from creativity_lens.beside import against_prompt, against_temperature, gain_left, second_reader
+from creativity_lens.beside import adversarial_contrasts, against_prompt, against_temperature, gain_left, second_reader
 from creativity_lens.cells import Cell
 from creativity_lens.choice import Choice, best_layers, choose, describe_choice, layer_shares
 from creativity_lens.concept import Concept, dev_scores, drawn_only, nuisance_directions, nuisance_rows, prepare
@@ -38,6 +38,7 @@ from creativity_lens.prompts import ContrastivePair, Prompt, load_control, load_
 from creativity_lens.provenance import describe_run, verdict_dict
 from creativity_lens.result import Sweep
 from creativity_lens.runs import new_run
+from creativity_lens.sides import Sides
 from creativity_lens.stages import (
     CellKey,
     cells_of,
@@ -78,14 +79,16 @@ def sweep_layers(
     reader: Model | None = None,
     control: str | None = "auto",
     seed: int | None = None,
+    sides: Sides | None = None,
     out: str | Path | None = None,
     command: str = "",
 ) -> Sweep:
     """Sweep strength against depth: which layer steers, how well, against which controls.
 
     `prompts` is (dev, test); `control` names the positive control ("register", "sentiment", None for none; "auto" takes
-    register for the built-in models); `out` is a new folder that is written to as stages end. Raises `InputError` for
-    pairs, prompts or a plan that do not fit the model or each other, and for a folder that holds another run.
+    register for the built-in models); `sides` names what the pairs contrast, where that is not creativity; `out` is a
+    new folder that is written to as stages end. Raises `InputError` for pairs, prompts or a plan that do not fit the
+    model or each other, and for a folder that holds another run.
 
     >>> sweep = sweep_layers(load_model("pocket-chat"), load_pairs(), seed=0)     # doctest: +SKIP
     >>> sweep.figure()                                                            # doctest: +SKIP
@@ -93,23 +96,25 @@ def sweep_layers(
     plan = plan or Plan()
     if seed is not None:
         plan = replace(plan, seed=seed)
+    sides = sides or Sides()
     pairs = list(pairs) if pairs is not None else load_pairs()
     dev, test = prompts or load_prompts()
     if control == "auto":
         control = "register" if model.id.startswith("pocket-") else "sentiment"
     if not plan.screen_only:
-        check_prompts(model, dev, test, max_new_tokens=plan.max_new_tokens)
-    described = describe_run(model, reader, pairs, dev, test, plan, command)
+        check_prompts(model, dev, test, max_new_tokens=plan.max_new_tokens, front=sides.urge)
+    described = describe_run(model, reader, pairs, dev, test, plan, command, sides)
     with new_run(out, model.name) if out is not None else nullcontext() as folder:
         ledger = Ledger(folder, {"name": folder.resolve().name if folder else model.name, **described})
-        concepts, kl, nuisances = _read_out(model, pairs, control, plan, ledger)
+        concepts, kl, nuisances = _read_out(model, pairs, sides, control, plan, ledger)
         main, verdicts = concepts[0], {}
         if not plan.screen_only and main.scorer is not None and main.choosable:
             choices = _dev_stage(model, concepts, dev, plan, kl, ledger)
-            verdicts = _test_stage(model, reader, concepts, choices, test, plan, kl, nuisances, ledger)
+            verdicts = _test_stage(model, reader, concepts, choices, test, plan, kl, nuisances, sides, ledger)
         _conclude(concepts, verdicts, plan, ledger)
         method = plan.methods[0]
         directions = with_dev_scores(main.directions[method], dev_scores(main.rows, method))
+        directions = replace(directions, positive=sides.creative)
         sweep = Sweep(*ledger.frames(), plain(ledger.run), directions)
         if folder is not None:
             sweep.save(folder)
@@ -117,15 +122,19 @@ def sweep_layers(
 
 
 def _read_out(
-    model: Model, pairs: list[ContrastivePair], control: str | None, plan: Plan, ledger: Ledger
+    model: Model, pairs: list[ContrastivePair], sides: Sides, control: str | None, plan: Plan, ledger: Ledger
 ) -> tuple[list[Concept], dict[str, dict[CellKey, float]], dict[str, Any]]:
     """Directions, read-out and screening of the main concept and of the positive control."""
     with ledger.step("read-out"):
-        concepts = [prepare(model, "creativity", pairs, plan, full=True)]
+        concepts = [prepare(model, sides.concept, pairs, plan, full=True)]
         if control is not None and not plan.screen_only:
             theirs = replace(plan, position="response")  # a control's instructions do not differ
             concepts.append(prepare(model, control, load_control(control), theirs, full=False))
         nuisances = nuisance_directions(model, concepts[0], plan)
+        if sides.are_default and concepts[0].scorer is not None:
+            rows, said = adversarial_contrasts(model, concepts[0].scorer)
+            ledger.rows += [{"concept": sides.concept, **row} for row in rows]
+            ledger.run["beside"] = [said]
     for concept in concepts:
         ledger.rows += concept.rows
     ledger.rows += nuisance_rows(concepts[0], nuisances)
@@ -205,7 +214,7 @@ def _dev_stage(
     """Draw every cell on dev prompts, choose one per concept, and write the choice down."""
     main = concepts[0]
     ready = [concept for concept in concepts if concept.scorer is not None]
-    conditions = [unsteered(plan)]
+    conditions = [unsteered(plan, plan.samples)]
     conditions += [c for concept in ready for c in dev_conditions(concept, plan, small=concept is not main)]
     stage = _write_and_read(model, "dev", conditions, prompts, ready, plan, ledger)
     texts, choices = stage.texts, {}
@@ -236,12 +245,13 @@ def _test_stage(
     plan: Plan,
     kl: dict[str, dict[CellKey, float]],
     nuisances: dict[str, Any],
+    sides: Sides,
     ledger: Ledger,
 ) -> dict[str, Verdict]:
     """Draw the test rows of the chosen cells and judge them once."""
     main = concepts[0]
     ready = [concept for concept in concepts if concept.name in choices]
-    conditions = [unsteered(plan)]
+    conditions = [unsteered(plan, plan.baseline)]
     with ledger.step("matching controls"):
         for concept in ready:
             small, choice = concept is not main, choices[concept.name]
@@ -251,7 +261,7 @@ def _test_stage(
                 ledger.run["warnings"].append(
                     f"{len(flips)} control pushes, not {plan.controls}: {topics} topics have no more that differ."
                 )
-            conditions += test_conditions(concept, choice, plan, flips, band, small=small)
+            conditions += test_conditions(concept, choice, plan, flips, band, urge=sides.urge, small=small)
     stage = _write_and_read(model, "test", conditions, prompts, ready, plan, ledger)
     texts, verdicts = stage.texts, {}
     with ledger.step("test: statistics"):
@@ -277,8 +287,9 @@ def _test_stage(
                 ledger.rows += rows
                 ledger.run["beside"] = [
                     against_temperature(texts, concept, seen, cells, chosen),
-                    against_prompt(texts, concept, seen, chosen),
+                    against_prompt(texts, concept, seen, chosen, sides),
                     *said,
+                    *ledger.run.get("beside", []),
                 ]
                 if reader is not None:
                     row, sentence = second_reader(model, reader, concept, texts, chosen, plan.max_new_tokens)

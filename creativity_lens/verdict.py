@@ -26,7 +26,7 @@ FEWEST_CONTROLS = 19  # 1 / (K + 1) cannot reach 0.05 with fewer
 LEAST_COHERENCE = 0.8
 CHANCE = 0.5
 
-# what "more" means for the concepts that ship; any other is spoken of by its name
+# what "more" means for the concepts that ship; any other is called by the side it leans to
 MORE = {"creativity": "more creative", "register": "more imaginative", "sentiment": "more positive"}
 
 
@@ -123,7 +123,7 @@ def judge(
         push += f" at layer {layer}"
     if strength is not None:
         push += f" with strength {strength:.2f}"
-    more = MORE.get(concept, f"higher on {concept}")
+    more = MORE.get(concept, f"more {concept}")
     detectable = _smallest_detectable_gain(cell, known_controls)
     if all(part.passed for part in parts):
         beaten = int(np.sum(known_controls < gain.value))
@@ -157,7 +157,7 @@ def with_control(verdict: Verdict, positive_control: Verdict) -> Verdict:
 
 def blind(verdict: Verdict, control: str, why: str) -> Verdict:
     """The verdict of a run whose positive control `control` was not found; `why` says how ("failed (...)")."""
-    more = MORE.get(verdict.concept, f"higher on {verdict.concept}")
+    more = MORE.get(verdict.concept, f"more {verdict.concept}")
     sentence = (
         f"The assay found nothing it should have found: its positive control, {control}, {why}, so this run cannot say "
         f"whether pushing makes texts {more}."

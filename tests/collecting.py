@@ -13,7 +13,9 @@ CUT = 16  # tokens of a response
 
 def some_pairs() -> list[ContrastivePair]:
     """Texts of different lengths; in one pair only the instructions differ, in two only the responses."""
-    first = load_pairs()[:4]
+    early = [pair for pair in load_pairs() if pair.creative_response[:20] != pair.boring_response[:20]]
+    first = [next(pair for pair in early if pair.kind == kind) for kind in ("premise", "manner", "response")]
+    first.append([pair for pair in early if pair.kind == "premise"][1])
     return [
         *first[:2],
         replace(first[2], creative=first[2].neutral, boring=first[2].neutral),

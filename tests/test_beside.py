@@ -17,6 +17,7 @@ from creativity_lens.models import Model
 from creativity_lens.plan import Plan
 from creativity_lens.prompts import Prompt
 from creativity_lens.scoring import read_texts
+from creativity_lens.sides import Sides
 from creativity_lens.statistics import t_interval
 from creativity_lens.steering import Steering
 
@@ -26,7 +27,8 @@ NOISE = 0.05 * np.random.default_rng(0).standard_normal((6, N))
 
 @pytest.fixture(scope="module")
 def concept(chat: Model):
-    return concept_of(chat)
+    """The register control under the main concept's name: a contrast that the model is sure to read."""
+    return replace(concept_of(chat, name="register"), name="creativity")
 
 
 def stage(gains: dict[str, float], temperatures: dict[float, tuple[float, float]] | None = None):
@@ -59,7 +61,7 @@ def stage(gains: dict[str, float], temperatures: dict[float, tuple[float, float]
 )
 def test_against_a_prompt(concept, chosen, prompted, words):
     texts, measured, _ = stage({"chosen": chosen, "prompted": prompted})
-    found = against_prompt(texts, concept, measured, 1)
+    found = against_prompt(texts, concept, measured, 1, Sides())
     assert found["label"] == "Against a 'be creative' prompt"
     difference = t_interval(gain_of(texts, 1, measured.score) - gain_of(texts, 2, measured.score))
     assert found["text"].startswith(words)
@@ -71,7 +73,7 @@ def test_without_an_interval_nothing_is_said(concept):
     texts, measured, _ = stage({"chosen": 0.9, "prompted": 0.2})
     score = measured.score.copy()
     score[texts.place[:, 1] >= 7] = np.nan
-    found = against_prompt(texts, concept, replace(measured, score=score), 1)
+    found = against_prompt(texts, concept, replace(measured, score=score), 1, Sides())
     assert found["text"] == "Not measured: 7 prompts are too few for an interval."
 
 
@@ -110,8 +112,8 @@ def test_out_of_reach_of_the_ladder_nothing_is_compared(concept, ladder):
 
 @pytest.fixture(scope="module")
 def read(chat: Model, concept):
-    """As if the creative test responses had been written by the push and the boring ones without it."""
-    pairs = concept.splits["test"][::2]
+    """As if the creative responses had been written by the push and the boring ones without it."""
+    pairs = [*concept.splits["dev"], *concept.splits["test"]]
     prompts = tuple(Prompt(pair.id, None, pair.neutral) for pair in pairs)
     conditions = (
         Condition("", "unsteered", (0,)),
@@ -164,6 +166,7 @@ def test_a_second_reader_that_cannot_read_says_so(chat, base, concept, read):
 def test_gain_left_without_nuisances(chat, concept, read):
     texts, measured = read
     nuisances = nuisance_directions(chat, concept, Plan())
+    del nuisances["register"]  # which here is the concept itself
     rows, (said,) = gain_left(concept, texts, measured, 1, nuisances)
     assert [row["group"] for row in rows] == [*nuisances, "all of them"]
     whole = t_interval(gain_of(texts, 1, measured.score)).value

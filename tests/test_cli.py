@@ -19,10 +19,12 @@ from creativity_lens import __version__, activations
 from creativity_lens import models as models_module
 from creativity_lens import sweep as sweep_module
 from creativity_lens.cli import app, layers, main
+from creativity_lens.files import data_folder
 from creativity_lens.models import Model
 from creativity_lens.prompts import write_pairs
 from creativity_lens.result import Sweep
 
+REGISTER = data_folder() / "contrastive_pairs" / "control_register.jsonl"  # what the built-in model is sure to read
 HEAVY = {"torch", "numpy", "pandas", "plotly", "transformers", "transformer_lens", "scipy", "sklearn", "rich", "jinja2"}
 QUICK = [
     "--layers", "2", "--strengths", "0.15", "--samples", "1", "--controls", "19", "--max-new-tokens", "8",
@@ -97,7 +99,18 @@ COMMANDS = commands()
 
 
 def test_there_are_these_commands():
-    names = {"sweep", "find", "report", "models", "pairs", "pairs list", "pairs show", "pairs check"}
+    names = {
+        "sweep",
+        "find",
+        "report",
+        "models",
+        "pairs",
+        "pairs list",
+        "pairs show",
+        "pairs check",
+        "pairs lint",
+        "pairs new",
+    }
     assert set(COMMANDS) == {"clens"} | {f"clens {name}" for name in names}
 
 
@@ -427,7 +440,7 @@ def broken_off(chat, tmp_path_factory):
         patch.setattr(models_module, "load_model", lambda *args, **options: chat)
         patch.setattr(sweep_module, "control_edits", stop)
         patch.chdir(folder)
-        status = main(["sweep", "--out", "run", *QUICK])
+        status = main(["sweep", "--out", "run", "--pairs", str(REGISTER), *QUICK])
     return folder / "run", status
 
 
@@ -555,7 +568,7 @@ def test_find(here, capsys, with_chat):
     status, out, err = run(capsys, *arguments)
     assert (status, err) == (0, "Directions: a.safetensors\n")
     assert "AUC (95 % interval)" in out
-    assert "read on 39 of 13 other topics" in " ".join(out.split())
+    assert "read on 160 of 48 other topics" in " ".join(out.split())
     status, out, _ = run(capsys, *arguments, "--force", "--json")
     found = json.loads(out, parse_constant=pytest.fail)
     assert [row["layer"] for row in found["layers"]] == [2, 4]

@@ -11,7 +11,7 @@ from prepared import concept_of
 
 from creativity_lens import concept as module
 from creativity_lens.activations import collect_activations
-from creativity_lens.concept import _embedded, dev_scores, drawn_only, nuisance_directions, nuisance_rows, prepare
+from creativity_lens.concept import dev_scores, drawn_only, embedded_texts, nuisance_directions, nuisance_rows, prepare
 from creativity_lens.directions import balanced_flips, mean_difference
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
@@ -52,21 +52,19 @@ def test_the_steering_directions_are_those_of_half_a(chat, found):
 
 
 def test_margins_are_of_test_texts_read_alone(chat, found):
-    """The whole way by hand: half B's direction and centre, dev's gap, test's texts cut to 48 tokens."""
+    """The whole way by hand: half B's direction and test's margins from whole texts, dev's gap from 48 tokens."""
     scorer = found.scorer
     assert scorer.length == 48
-    fitted = mean_difference(
-        collect_activations(chat, found.second_half, layers=[scorer.layer], position="text", max_tokens=48)
-    )
+    fitted = mean_difference(collect_activations(chat, found.second_half, layers=[scorer.layer], position="text"))
     torch.testing.assert_close(scorer.vector, fitted.vectors[0], rtol=0, atol=1e-5)
 
-    def means(pairs, side):
-        return read_texts(chat, [chat.encode_text(getattr(p, side))[:48] for p in pairs], scorer.layer).means
+    def means(pairs, side, length):
+        return read_texts(chat, [chat.encode_text(getattr(p, side))[:length] for p in pairs], scorer.layer).means
 
-    def margins(pairs):
-        return (means(pairs, "creative_response") - means(pairs, "boring_response")) @ scorer.vector
+    def margins(pairs, length=None):
+        return (means(pairs, "creative_response", length) - means(pairs, "boring_response", length)) @ scorer.vector
 
-    gap = float(margins(found.splits["dev"]).mean())
+    gap = float(margins(found.splits["dev"], 48).mean())
     assert scorer.gap == pytest.approx(gap, rel=1e-4)
     expected = margins(found.splits["test"]).numpy() / gap
     np.testing.assert_allclose(found.margins, expected, atol=1e-3)
@@ -186,7 +184,7 @@ def test_too_few_topics_are_refused_before_the_model_runs(chat, monkeypatch, top
 def test_embedded_texts_are_means_of_their_tokens_embeddings(chat):
     texts = [["The tide came in.", "Bread"], ["It was wet.", "Rain, rain"]]
     table = chat.bridge.original_model.get_input_embeddings().weight
-    creative, boring = _embedded(chat, texts)
+    creative, boring = embedded_texts(chat, texts)
     for found, side in ((creative, texts[0]), (boring, texts[1])):
         assert found.shape == (1, 2, chat.d_model)
         for row, text in zip(found[0], side, strict=True):

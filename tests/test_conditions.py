@@ -8,7 +8,6 @@ from fake_pairs import refusal
 
 from creativity_lens.cells import repeated_share
 from creativity_lens.conditions import (
-    BE_CREATIVE,
     Condition,
     Texts,
     by_prompt,
@@ -25,9 +24,11 @@ from creativity_lens.generation import generate
 from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt, load_prompts
 from creativity_lens.scoring import Scorer, read_texts, surprisals
+from creativity_lens.sides import Sides
 from creativity_lens.steering import Steering
 
 NAN = float("nan")
+URGE = Sides().urge
 
 
 # -- frames by hand ------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def stage(chat: Model) -> Texts:
     conditions = [
         Condition("", "unsteered", (0, 1)),
         Condition("creativity", "chosen", (0, 1), edit(chat)),
-        Condition("creativity", "prompted", (0,), front=BE_CREATIVE),
+        Condition("creativity", "prompted", (0,), front=URGE),
         Condition("creativity", "temperature", (0,), temperature=1.5),
         Condition("creativity", "band", (1,), edit(chat, 4), control=0, n_prompts=2),
         Condition("register", "flip", (1,), edit(chat, 5), control=3),
@@ -167,7 +168,7 @@ def test_texts_are_what_generate_would_write(chat, stage):
 
 def test_a_prompt_in_front_is_said_and_is_not_part_of_the_prompt(chat, stage):
     row = stage.frame[stage.frame["condition"] == "prompted"].iloc[0]
-    asked = Prompt(stage.prompts[0].id, None, BE_CREATIVE + stage.prompts[0].text)
+    asked = Prompt(stage.prompts[0].id, None, URGE + stage.prompts[0].text)
     (text,) = generate(chat, [asked], max_new_tokens=4, seed=0)
     assert row["prompt_id"] == stage.prompts[0].id
     if len(text.token_ids) == 4:
@@ -225,7 +226,7 @@ def test_surprisal_is_given_the_neutral_prompt_whatever_was_said(chat, stage):
     assert np.isfinite(found[~np.isin(names, ["flip", "band"])]).all()
     place = int(np.flatnonzero(names == "prompted")[2])
     ids = stage.frame["token_ids"].iloc[place]
-    neutral, urged = (float(surprisals(chat, [front + stage.prompts[2].text], [ids])[0]) for front in ("", BE_CREATIVE))
+    neutral, urged = (float(surprisals(chat, [front + stage.prompts[2].text], [ids])[0]) for front in ("", URGE))
     assert found[place] == pytest.approx(neutral, abs=1e-4)
     assert abs(neutral - urged) > 1e-3, "the control: the two differ"
 
@@ -244,12 +245,12 @@ def named(*texts: str) -> list[Prompt]:
 
 def test_prompts_that_are_fit(chat):
     dev, test = load_prompts()
-    check_prompts(chat, dev, test, max_new_tokens=48)
+    check_prompts(chat, dev, test, max_new_tokens=48, front=URGE)
 
 
 def test_prompts_that_are_not(chat):
     def said(dev, test, new=48):
-        return refusal(lambda: check_prompts(chat, dev, test, max_new_tokens=new))
+        return refusal(lambda: check_prompts(chat, dev, test, max_new_tokens=new, front=URGE))
 
     sea, bread = named("About the sea."), named("About bread.")
     assert said([], bread) == "prompts: expected some for dev and for test, got 0 and 1."
@@ -264,9 +265,11 @@ def test_prompts_that_are_not(chat):
 
 def test_a_prompt_at_the_limit_can_be_written_for(chat):
     prompt, other = named("word " * (chat.context - 60), "sea")
-    longest = chat.context - len(chat.encode_prompt(BE_CREATIVE + prompt.text).ids)
-    check_prompts(chat, [prompt], [other], max_new_tokens=longest)
-    assert "shorten it" in refusal(lambda: check_prompts(chat, [prompt], [other], max_new_tokens=longest + 1))
-    conditions = [Condition("", "unsteered", (0,)), Condition("c", "prompted", (0,), front=BE_CREATIVE)]
+    longest = chat.context - len(chat.encode_prompt(URGE + prompt.text).ids)
+    check_prompts(chat, [prompt], [other], max_new_tokens=longest, front=URGE)
+    assert "shorten it" in refusal(
+        lambda: check_prompts(chat, [prompt], [other], max_new_tokens=longest + 1, front=URGE)
+    )
+    conditions = [Condition("", "unsteered", (0,)), Condition("c", "prompted", (0,), front=URGE)]
     texts = write_texts(chat, "dev", conditions, [prompt], max_new_tokens=longest, batch_rows="auto", probe=None)
     assert [len(ids) for ids in texts.frame["token_ids"]] == [longest, longest]

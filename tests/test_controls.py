@@ -75,9 +75,9 @@ def test_without_matching_they_would_push_less(chat, concept, choice, controls):
 
 def test_they_are_flips_at_the_chosen_layer(concept, choice, controls):
     flips, _ = controls
-    assert len(flips) == 20, "six topics have no more than twenty"
+    assert len(flips) == 21
     assert {(edit.layer, edit.method) for edit in flips} == {(4, "flip")}
-    expected = concept.flips(20, PLAN.seed)[:, concept.directions["mean_difference"].layers.index(4)]
+    expected = concept.flips(21, PLAN.seed)[:, concept.directions["mean_difference"].layers.index(4)]
     norm = concept.directions["mean_difference"].at(4).residual_norm
     for edit, vector in zip(flips, expected, strict=True):
         torch.testing.assert_close(edit.vector / edit.vector.norm(), vector, rtol=0, atol=1e-5)
@@ -92,9 +92,9 @@ def test_they_are_flips_at_the_chosen_layer(concept, choice, controls):
     ("plan", "small", "flips", "band"),
     [
         (PLAN, True, FEWEST_CONTROLS, 0),
-        (replace(PLAN, band=0), False, 20, 0),
+        (replace(PLAN, band=0), False, 21, 0),
         (replace(PLAN, controls=19, band=1), False, 19, 2),
-        (Plan(layers="2,4"), False, 20, 2 * 19),
+        (Plan(layers="2,4"), False, 39, 2 * 19),
     ],
 )
 def test_how_many_there_are(chat, concept, choice, monkeypatch, plan, small, flips, band):

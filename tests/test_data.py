@@ -9,14 +9,17 @@ from typer.testing import CliRunner
 from creativity_lens.cli.pairs import app
 from creativity_lens.files import data_folder
 from creativity_lens.prompts import (
+    ADVERSARIAL,
     CONTROLS,
     KINDS,
+    SHIPPED,
     ContrastivePair,
     Prompt,
     fingerprint,
     load_control,
     load_pairs,
     load_prompts,
+    load_shipped,
     split_pairs,
     write_pairs,
 )
@@ -51,14 +54,15 @@ def wrong_responses(some: list[ContrastivePair]) -> dict[str, tuple[int, int]]:
 def test_pairs_cover_their_topics_domains_and_kinds(pairs):
     kinds = Counter((pair.topic, pair.kind) for pair in pairs)
     topics = {pair.topic for pair in pairs}
-    assert len(pairs) >= 72
-    assert len(topics) >= 24
-    assert len({pair.domain for pair in pairs}) >= 8
+    assert len(pairs) >= 400
+    assert len(topics) == 120
+    assert len({pair.domain for pair in pairs}) == 8
+    assert min(Counter(pair.domain for pair in pairs).values()) >= 45
     assert {(topic, kind) for topic in topics for kind in KINDS if kinds[topic, kind] == 0} == set()
     assert len({(pair.topic, pair.domain) for pair in pairs}) == len(topics), "a topic belongs to one domain"
     domains = Counter(domain for _, domain in {(pair.topic, pair.domain) for pair in pairs})
-    assert min(domains.values()) >= 3
-    assert [pair.id for pair in pairs if not re.fullmatch(r"[a-z]+(-[a-z]+)+", pair.id)] == [], "no id is a number"
+    assert set(domains.values()) == {15}
+    assert [pair.id for pair in pairs if not re.fullmatch(r"[a-z]+(-[a-z]+)+(-2)?", pair.id)] == [], "no id is a number"
 
 
 def test_the_instructions_differ_as_the_kind_says(pairs):
@@ -73,7 +77,6 @@ def test_the_neutral_instructions_ask_for_no_side(pairs):
         "creative",
         "creatively",
         "boring",
-        "original",
         "imaginative",
         "surprising",
         "dull",
@@ -105,12 +108,21 @@ def test_no_text_stands_twice(pairs):
     assert [text for text, count in texts.items() if count > 1] == []
 
 
-def test_the_built_in_split_has_eight_test_topics_of_eight_domains(pairs):
-    train, dev, test = split_pairs(pairs)
-    assert len({pair.topic for pair in test}) >= 8
-    assert len({pair.domain for pair in test}) >= 8
-    assert len({pair.topic for pair in dev}) >= 5
-    assert len({pair.topic for pair in train}) >= 11
+def test_the_split_is_frozen_and_has_nine_three_and_three_topics_of_every_domain(pairs):
+    by_split = dict(zip(("train", "dev", "test"), split_pairs(pairs), strict=True))
+    assert all({pair.split for pair in part} == {split} for split, part in by_split.items())
+    topics = Counter((domain, split) for _, domain, split in {(p.topic, p.domain, p.split) for p in pairs})
+    assert {count for (_, split), count in topics.items() if split == "train"} == {9}
+    assert {count for (_, split), count in topics.items() if split != "train"} == {3}
+
+
+def test_adversarial_pairs_are_three_contrasts_of_24_on_topics_of_their_own(pairs):
+    found = load_shipped(ADVERSARIAL)
+    assert sorted(Counter(pair.domain for pair in found).values()) == [24, 24, 24]
+    assert {pair.kind for pair in found} == {"response"}
+    assert not {pair.topic for pair in found} & {pair.topic for pair in pairs}
+    assert len({pair.topic for pair in found}) == 72
+    assert wrong_responses(found) == {}
 
 
 def test_controls_are_36_pairs_that_differ_in_the_response_alone(control):
@@ -122,9 +134,9 @@ def test_controls_are_36_pairs_that_differ_in_the_response_alone(control):
     assert wrong_responses(control) == {}
 
 
-def test_prompts_are_16_and_32_on_topics_of_their_own(pairs):
+def test_prompts_are_32_and_32_on_topics_of_their_own(pairs):
     dev, test = load_prompts()
-    assert (len(dev), len(test)) == (16, 32)
+    assert (len(dev), len(test)) == (32, 32)
     topics = {pair.topic for pair in pairs}
     shared = {(prompt.id, topic) for prompt in [*dev, *test] for topic in topics if about(prompt, topic)}
     assert shared == set()
@@ -134,7 +146,7 @@ def about(prompt: Prompt, topic: str) -> bool:
     return prompt.id.removeprefix("prompt-").replace("-", " ") == topic or mentions(prompt.text, topic)
 
 
-@pytest.mark.parametrize("name", ["pairs", "control_register", "control_sentiment"])
+@pytest.mark.parametrize("name", ["pairs", *SHIPPED])
 def test_the_files_are_in_the_form_that_write_pairs_gives(name, tmp_path):
     shipped = FOLDER / f"{name}.jsonl"
     write_pairs(tmp_path / "again.jsonl", load_pairs(shipped))
@@ -142,7 +154,7 @@ def test_the_files_are_in_the_form_that_write_pairs_gives(name, tmp_path):
 
 
 def test_ids_and_contents_of_the_files_are_their_own(pairs):
-    sets = [pairs, *(load_control(name) for name in CONTROLS)]
+    sets = [pairs, *(load_shipped(name) for name in SHIPPED)]
     ids = [pair.id for some in sets for pair in some]
     assert len(ids) == len(set(ids))
     assert len({fingerprint(some) for some in sets}) == len(sets)

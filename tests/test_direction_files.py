@@ -150,7 +150,8 @@ def spoil(**changes: str) -> Callable[[dict, dict], None]:
     [
         spoil(layers="[1, 2]"), spoil(layers="[6, 2, 1]"), spoil(layers="[1, 2, 8]"), spoil(layers="[-1, 2, 6]"),
         spoil(layers="[1.0, 2.0, 6.0]"), spoil(layers="7"), spoil(layers="[" * 100_000), spoil(n_layers="eight"),
-        spoil(sign="positive is more boring"), spoil(hook="resid_pre"), spoil(source="{}"), spoil(source="[]"),
+        spoil(sign="positive is more "), spoil(sign="more is less"), spoil(hook="resid_pre"),
+        spoil(source="{}"), spoil(source="[]"),
         spoil(dev="[1]"), lambda _, metadata: metadata.pop("method"),
         lambda tensors, _: tensors.update(gaps=torch.ones(4)),
         lambda tensors, _: tensors["vectors"][0].fill_(torch.nan),

@@ -21,9 +21,9 @@ RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
-        "verdict",
-        "model_files model_hub loading tokens native models",
-        "reading",
+        "verdict sides text_features",
+        "wording leaks model_files model_hub loading tokens native models",
+        "lint reading",
         "activations",
         "directions",
         "steering sampling prefix",

@@ -35,10 +35,12 @@ def test_it_is_a_value():
         Plan().seed = 3
 
 
-@pytest.mark.parametrize(("samples", "few", "baseline"), [(1, 1, 2), (2, 1, 4), (3, 1, 6), (5, 2, 10)])
+@pytest.mark.parametrize(
+    ("samples", "few", "baseline"), [(1, (1, 1), 2), (2, (1, 1), 4), (4, (2, 1), 8), (9, (4, 2), 18)]
+)
 def test_samples(samples, few, baseline):
     found = Plan(samples=samples)
-    assert (found.few, found.baseline) == (few, baseline)
+    assert ((found.few, found.dev_samples), found.baseline) == (few, baseline)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from prepared import concept_of
 from creativity_lens import stages
 from creativity_lens.cells import measure
 from creativity_lens.choice import Choice
-from creativity_lens.conditions import BE_CREATIVE, Condition, Measured, Texts
+from creativity_lens.conditions import Condition, Measured, Texts
 from creativity_lens.models import Model
 from creativity_lens.plan import PRESETS, Plan
 from creativity_lens.prompts import Prompt, load_prompts
 from creativity_lens.screening import Screen, screen
+from creativity_lens.sides import Sides
 from creativity_lens.stages import (
     BAND_PROMPTS,
     along,
@@ -35,6 +36,7 @@ from creativity_lens.stages import (
 from creativity_lens.statistics import t_interval
 from creativity_lens.steering import Steering
 
+URGE = Sides().urge
 NAN = float("nan")
 
 
@@ -65,19 +67,19 @@ def rows_of(conditions, prompts: int) -> Counter:
 
 
 def test_there_are_as_many_prompts_as_the_design_says():
-    assert [len(part) for part in load_prompts()] == [16, 32]
+    assert [len(part) for part in load_prompts()] == [32, 32]
 
 
 def test_rows_of_dev_with_the_defaults(concept):
     plan = Plan()
-    found = rows_of([unsteered(plan), *dev_conditions(concept, plan)], 16)
-    assert found == {"unsteered": 16 * 8, "steered": 8 * 4 * 16 * 2}
+    found = rows_of([unsteered(plan, plan.samples), *dev_conditions(concept, plan)], 32)
+    assert found == {"unsteered": 32 * 4, "steered": 8 * 4 * 32}
 
 
 def test_rows_of_test_with_the_defaults(concept, choice):
     plan = Plan()
-    drawn = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), small=False)
-    found = rows_of([unsteered(plan), *drawn], 32)
+    drawn = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), urge=URGE, small=False)
+    found = rows_of([unsteered(plan, plan.baseline), *drawn], 32)
     assert found == {
         "unsteered": 32 * 8,
         "chosen": 32 * 4,
@@ -93,9 +95,9 @@ def test_rows_of_test_with_the_defaults(concept, choice):
 
 def test_rows_of_a_positive_control_are_few(concept, choice):
     plan = Plan()
-    dev = rows_of(dev_conditions(concept, plan, small=True), 16)
-    assert dev == {"steered": 8 * 2 * 16}, "the middle strengths, one luck"
-    test = rows_of(stages.test_conditions(concept, choice, plan, edits(19), [], small=True), 32)
+    dev = rows_of(dev_conditions(concept, plan, small=True), 32)
+    assert dev == {"steered": 8 * 2 * 16}, "the middle strengths, one luck, half of the prompts"
+    test = rows_of(stages.test_conditions(concept, choice, plan, edits(19), [], urge=URGE, small=True), 32)
     assert set(test) == {"chosen", "layer", "flip"}
     assert test["chosen"] == 32 * 4, "judged like the main concept"
     assert test["layer"] <= 8 * 32
@@ -104,17 +106,17 @@ def test_rows_of_a_positive_control_are_few(concept, choice):
 
 def test_all_of_it_is_about_what_the_design_says(concept, choice):
     plan = Plan()
-    main = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), small=False)
-    control = stages.test_conditions(concept, choice, plan, edits(19), [], small=True)
-    dev = [unsteered(plan), *dev_conditions(concept, plan), *dev_conditions(concept, plan, small=True)]
-    total = rows_of(dev, 16).total() + rows_of([unsteered(plan), *main, *control], 32).total()
+    main = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), urge=URGE, small=False)
+    control = stages.test_conditions(concept, choice, plan, edits(19), [], urge=URGE, small=True)
+    dev = [unsteered(plan, plan.samples), *dev_conditions(concept, plan), *dev_conditions(concept, plan, small=True)]
+    total = rows_of(dev, 32).total() + rows_of([unsteered(plan, plan.baseline), *main, *control], 32).total()
     assert 6_000 < total < 8_500
 
 
 def test_options_scale_the_rows(concept, choice):
     plan = Plan(samples=2, temperatures=(0.7,), band=2)
-    drawn = stages.test_conditions(concept, choice, plan, edits(19), edits(16), small=False)
-    found = rows_of([unsteered(plan), *drawn], 10)
+    drawn = stages.test_conditions(concept, choice, plan, edits(19), edits(16), urge=URGE, small=False)
+    found = rows_of([unsteered(plan, plan.baseline), *drawn], 10)
     assert found["unsteered"] == 10 * 4
     assert found["chosen"] == 10 * 2
     assert found["layer"] == 8 * 10
@@ -124,7 +126,7 @@ def test_options_scale_the_rows(concept, choice):
 
 def test_what_each_condition_of_test_is(concept, choice):
     plan = Plan(seed=5, band=2)
-    drawn = stages.test_conditions(concept, choice, plan, edits(39), edits(16), small=False)
+    drawn = stages.test_conditions(concept, choice, plan, edits(39), edits(16), urge=URGE, small=False)
     by_name = {name: [c for c in drawn if c.name == name] for name in {c.name for c in drawn}}
     (chosen,), (negated,), (prompted,), (random,) = (
         by_name[name] for name in ("chosen", "negated", "prompted", "isotropic")
@@ -133,7 +135,7 @@ def test_what_each_condition_of_test_is(concept, choice):
     assert chosen.seeds == negated.seeds == prompted.seeds == (5, 6, 7, 8)
     torch.testing.assert_close(negated.steering.vector, -choice.edit.vector)
     assert negated.steering.strength == -choice.strength
-    assert (prompted.front, prompted.steering) == (BE_CREATIVE, None)
+    assert (prompted.front, prompted.steering) == (URGE, None)
     assert float(random.steering.vector.norm()) == pytest.approx(float(choice.edit.vector.norm()), rel=1e-4)
     assert [c.steering for c in by_name["layer"]] == list(choice.per_layer.values())
     assert [c.temperature for c in by_name["temperature"]] == list(plan.temperatures)
@@ -142,7 +144,9 @@ def test_what_each_condition_of_test_is(concept, choice):
     assert [c.control for c in by_name["band"]] == [0, 1] * 8
     assert {c.n_prompts for c in by_name["band"]} == {BAND_PROMPTS}
     lucks = Counter(c.seeds[0] for c in by_name["flip"])
-    assert set(lucks) == set(unsteered(plan).seeds), "every luck of the baseline is used, so that none moves them all"
+    assert set(lucks) == set(unsteered(plan, plan.baseline).seeds), (
+        "every luck of the baseline is used, so that none moves them all"
+    )
     assert max(lucks.values()) - min(lucks.values()) <= 1
     assert {c.concept for c in drawn} == {"creativity"}
 
@@ -150,9 +154,10 @@ def test_what_each_condition_of_test_is(concept, choice):
 def test_luck_is_shared_with_the_baseline(concept, choice):
     """Paired by luck: whatever a condition draws, the baseline has drawn it too."""
     plan = Plan(seed=11)
-    base = set(unsteered(plan).seeds)
+    base = set(unsteered(plan, plan.baseline).seeds)
     dev = dev_conditions(concept, plan)
-    test = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), small=False)
+    assert all(set(condition.seeds) <= set(unsteered(plan, plan.samples).seeds) for condition in dev)
+    test = stages.test_conditions(concept, choice, plan, edits(39), edits(8 * 19), urge=URGE, small=False)
     assert all(set(condition.seeds) <= base for condition in [*dev, *test])
 
 

@@ -78,6 +78,7 @@ MAIN = {
     ("readout", "left_out_domain"): {"auc": "share"},
     ("readout", "transfer"): {"auc": "share"},
     ("readout", "nuisance"): {"cosine": "cosine"},
+    ("readout", "adversarial"): {"paired_accuracy": "share"},
     ("screen", "steered"): SCREEN,
     ("dev", "steered"): CELL | LEAK | KL,
     ("test", "chosen"): CELL | LEAK | KL,
@@ -261,9 +262,9 @@ def test_run(small):
     assert run["command"] == "clens sweep --layers 2,4"
     assert (run["model"]["name"], run["reader"]["name"]) == ("pocket-chat", "pocket-base")
     assert run["pairs"] == {
-        "file": "built in", "sha256": run["pairs"]["sha256"], "n": 72, "topics": 24, "splits": run["pairs"]["splits"]
+        "file": "built in", "sha256": run["pairs"]["sha256"], "n": 408, "topics": 120, "splits": run["pairs"]["splits"]
     }  # fmt: skip
-    assert sum(run["pairs"]["splits"].values()) == 72
+    assert sum(run["pairs"]["splits"].values()) == 408
     assert (run["prompts"]["file"], run["prompts"]["dev"], run["prompts"]["test"]) == ("given", 8, 8)
     assert run["options"]["strengths"] == [0.1, 0.25]
     assert run["layers"] == [2, 4]
@@ -298,6 +299,7 @@ def test_what_is_said_beside_the_verdict(small):
         "Against temperature at equal coherence",
         "Against a 'be creative' prompt",
         "Gain left without nuisance directions",
+        "Adversarial contrasts",
         "Second reader (pocket-base)",
     ]
 

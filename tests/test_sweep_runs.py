@@ -160,7 +160,7 @@ def shuffled(pairs, seed: int):
 
 
 def test_pairs_without_a_signal_claim_nothing(chat):
-    sweep = tiny(chat, pairs=shuffled(FEW, 0), plan=replace(TINY, layers="2,4", strengths=(0.15,)))
+    sweep = tiny(chat, pairs=shuffled(FEW, 2), plan=replace(TINY, layers="2,4", strengths=(0.15,)))
     assert len(sweep.texts) > 200, "it went the whole way"
     assert sweep.run["verdict"]["outcome"] == "not enough evidence"
     assert sweep.run["pairs"]["file"] == "given"
@@ -181,7 +181,9 @@ def test_the_papers_settings(chat):
     plan = replace(
         PRESETS["olson2024"], samples=1, controls=19, band=0, temperatures=(), max_new_tokens=12, screen_pairs=2
     )
-    sweep = tiny(chat, plan=plan)
+    told = [pair for pair in load_pairs() if pair.kind == "manner"]  # register responses to instructions that differ
+    pairs = [replace(a, creative=b.creative, boring=b.boring) for a, b in zip(FEW, told[:24], strict=True)]
+    sweep = tiny(chat, plan=plan, pairs=pairs)
     choice = sweep.run["choice"]
     assert (choice["layer"], sweep.run["layers"]) == (2, [2])
     assert choice["raw_dose"] == pytest.approx(3.0, rel=1e-6)

@@ -256,7 +256,7 @@ def test_rounding_does_not_hide_the_side_of_a_limit():
 
 @pytest.mark.parametrize(
     ("concept", "words"),
-    [("register", "more imaginative"), ("sentiment", "more positive"), ("rhyme", "higher on rhyme")],
+    [("register", "more imaginative"), ("sentiment", "more positive"), ("rhyme", "more rhyme")],
 )
 def test_other_concepts_have_their_own_words(concept, words):
     table = simulated(np.random.default_rng(0), gain=0.8)

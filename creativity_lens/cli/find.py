@@ -16,6 +16,7 @@ from creativity_lens.cli.options import (
     Position,
     Revision,
     Seed,
+    Sides,
     Template,
     whole_or_auto,
 )
@@ -28,6 +29,7 @@ def find(
     out: Out = "directions.safetensors",
     model: ModelName = "pocket-chat",
     pairs: Pairs = None,
+    sides: Sides = None,
     method: Method = "mean_difference",
     layers: Layers = "all",
     position: Position = "response",
@@ -44,16 +46,19 @@ def find(
 
     Example: clens find --model pocket-chat --out creative.safetensors
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from creativity_lens.errors import InputError
     from creativity_lens.plan import Plan
     from creativity_lens.prompts import load_pairs, split_pairs
     from creativity_lens.runs import check_file
+    from creativity_lens.sides import load_sides
 
     # every option and file is checked before the model loads
     plan = Plan(layers=layers, methods=(method,), position=position)
     spread = None if devices is None else whole_or_auto(devices, "devices")
+    named = load_sides(pairs, sides)
     train, dev, test = split_pairs(load_pairs(pairs), seed=seed)
     held = [*dev, *test]
     if not out.endswith(".safetensors"):
@@ -77,7 +82,7 @@ def find(
         for i, layer in enumerate(directions.layers)
         for row in separation("direction", creative[i], boring[i], read.topics, seed, layer=layer, method=method)
     ]
-    with_dev_scores(directions, dev_scores(rows, method)).save(out)
+    replace(with_dev_scores(directions, dev_scores(rows, method)), positive=named.creative).save(out)
     _print(out, directions, rows, len(train), len(held), len(set(read.topics)), as_json=as_json)
 
 

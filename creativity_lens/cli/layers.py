@@ -8,7 +8,7 @@ from typing import Any
 def layer_rows(sweep: Any) -> list[dict[str, Any]]:
     """One row a layer: read-out on held-out topics, and on test texts gain, coherence, faithfulness and quality."""
     table, run = sweep.table, sweep.run
-    main = table[table["concept"] == "creativity"]
+    main = table[table["concept"] == run["concept"]]
     choice = run.get("choice")
     rows = []
     for layer in run["layers"]:

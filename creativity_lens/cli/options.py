@@ -27,6 +27,10 @@ Position = Annotated[
         help="Mean over the response, over the instruction's own words, or their last token.",
     ),
 ]
+Sides = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="What the two sides are called; default: FILE.meta.json, else creative,boring."),
+]
 Seed = Annotated[int, typer.Option(help="Everything drawn at random follows from it.", min=0, max=2**31)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 

@@ -1,4 +1,4 @@
-"""`clens pairs`: look at a file of contrastive pairs, show one pair, check a file before a long run."""
+"""`clens pairs`: look at files of contrastive pairs, check and lint them before a long run, begin a new one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from creativity_lens.cli.lint import lint
+from creativity_lens.cli.options import Sides
+
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, show and check contrastive pairs.\n\nExample: clens pairs list",
+    help="List, show, check and lint contrastive pairs, or begin a file.\n\nExample: clens pairs list",
 )
 
 _HELP = "A JSONL file of pairs; without one, the pairs that ship with clens."
@@ -79,6 +82,7 @@ def _counts(pairs: Sequence[Any], side_of: dict[str, str]) -> dict[str, int]:
 def show_pair(
     pair_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a pair.")],
     file: Annotated[Path | None, typer.Option(metavar="FILE", help=_HELP)] = None,
+    sides: Sides = None,
 ) -> None:
     """Show one pair: its three instructions and its two responses.
 
@@ -90,7 +94,9 @@ def show_pair(
 
     from creativity_lens.errors import InputError, nearest
     from creativity_lens.prompts import load_pairs
+    from creativity_lens.sides import load_sides
 
+    named = load_sides(file, sides)
     pairs = {pair.id: pair for pair in load_pairs(file)}
     pair = pairs.get(pair_id)
     if pair is None:
@@ -101,7 +107,8 @@ def show_pair(
     console.print(Text(f"{pair.kind}, topic {pair.topic}, domain {pair.domain}, split {pair.split or 'not yet made'}"))
     for field in ("neutral", "creative", "boring", "creative_response", "boring_response"):
         console.print()
-        console.print(Text(field.replace("_", " "), style="bold"))
+        label = field.replace("creative", named.creative).replace("boring", named.boring).replace("_", " ")
+        console.print(Text(label, style="bold"))
         console.print(Padding(Text(getattr(pair, field)), (0, 0, 0, 2), expand=False))
 
 
@@ -116,3 +123,26 @@ def check_pairs(file: File = None) -> None:
     pairs = load_pairs(file)
     split_pairs(pairs)
     typer.echo(f"{len(pairs)} pairs over {len({pair.topic for pair in pairs})} topics: ok")
+
+
+@app.command("new")
+def new_pairs(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")],
+    sides: Sides = None,
+) -> None:
+    """Begin a file of pairs: three empty ones, one of each kind; `--sides` names a contrast of your own.
+
+    Example: clens pairs new formal.jsonl --sides formal,casual
+    """
+    from creativity_lens.prompts import write_template
+    from creativity_lens.sides import load_sides, sidecar_of, write_sides
+
+    named = load_sides(None, sides)
+    write_template(file)
+    if not named.are_default:
+        write_sides(file, named)
+    names = f", {sidecar_of(file)} (its sides are {named.creative} and {named.boring})" if not named.are_default else ""
+    typer.echo(f"{file}{names}. Fill in the texts; clens pairs check {file} says what is missing.")
+
+
+app.command("lint")(lint)

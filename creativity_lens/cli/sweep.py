@@ -15,6 +15,7 @@ from creativity_lens.cli.options import (
     Position,
     Revision,
     Seed,
+    Sides,
     Template,
     given,
     numbers,
@@ -37,7 +38,7 @@ StrengthUnit = Annotated[
     typer.Option(metavar="norm|gap|raw", help="Fraction of the median residual norm, gaps, or residual units."),
 ]
 Methods = Annotated[str, typer.Option(metavar="M,...", help="mean_difference, first_component.")]
-Samples = Annotated[int, typer.Option(help="Texts per test prompt of the chosen cell; half as many per dev cell.")]
+Samples = Annotated[int, typer.Option(help="Texts per test prompt of the chosen cell; half as many of each layer.")]
 MaxNewTokens = Annotated[int, typer.Option(help="Length of every text in tokens.")]
 Controls = Annotated[int, typer.Option(help="Matched control pushes; at least 19.")]
 PositiveControl = Annotated[
@@ -56,6 +57,7 @@ def sweep(
     model: ModelName = "pocket-chat",
     reader: Reader = "auto",
     pairs: Pairs = None,
+    sides: Sides = None,
     prompts: Prompts = None,
     layers: Layers = "all",
     strengths: Strengths = "0.05,0.1,0.15,0.25",
@@ -91,6 +93,7 @@ def sweep(
     from creativity_lens.plan import PRESETS, Plan
     from creativity_lens.prompts import load_pairs, load_prompts
     from creativity_lens.runs import new_run
+    from creativity_lens.sides import load_sides
 
     # every option and file is checked, and the run's folder tried, before the model loads
     if preset is not None:
@@ -119,6 +122,7 @@ def sweep(
     place: dict[str, Any] = {"device": device, "dtype": dtype}
     spread = None if devices is None else whole_or_auto(devices, "devices")
     chosen_pairs, chosen_prompts = load_pairs(pairs), load_prompts(prompts)
+    named = load_sides(pairs, sides)
 
     with new_run(out, model) as folder:
         from creativity_lens.models import load_model
@@ -134,6 +138,7 @@ def sweep(
             prompts=chosen_prompts,
             reader=load_model(second, **place) if second is not None else None,
             control=None if positive_control == "none" else positive_control,
+            sides=named,
             out=folder,
             command=str(context.find_root().obj or ""),
         )

@@ -16,6 +16,7 @@ from creativity_lens.figures.rows import (
     plain,
     reading,
     select,
+    sides_of,
 )
 from creativity_lens.figures.style import (
     VERMILLION,
@@ -44,7 +45,8 @@ def quality_map(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     cells = select(table, concept=concept, stage="dev", condition="steered", measure="quality")
     if measured(cells).empty:
         cells = select(table, concept=concept, stage="screen", condition="steered", measure="log_ratio_change")
-        title = f"Screening, nothing sampled: change of log p(creative) − log p(boring) ({plain(concept)})"
+        high, low = (plain(side) for side in sides_of(run))
+        title = f"Screening, nothing sampled: change of log p({high}) − log p({low}) ({plain(concept)})"
         if measured(cells).empty:
             return unmeasured(title, "no dev text was scored and nothing was screened.")
     methods = sorted(cells["method"].dropna().unique(), key=lambda method: method != choice.get("method"))

@@ -71,6 +71,12 @@ def main_concept(run: dict[str, Any]) -> str:
     return str(run.get("concept") or "creativity")
 
 
+def sides_of(run: dict[str, Any]) -> tuple[str, str]:
+    """What the two sides of the pairs are called: the one that scores high, and the other."""
+    high, low = run.get("sides") or ("creative", "boring")
+    return str(high), str(low)
+
+
 def control_concept(run: dict[str, Any]) -> str | None:
     """The concept of the positive control, None in a run without one."""
     name = (run.get("positive_control") or {}).get("concept")

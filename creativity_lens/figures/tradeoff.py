@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from creativity_lens.figures.rows import main_concept, measured, number, percent, plain, reading, select
+from creativity_lens.figures.rows import main_concept, measured, number, percent, plain, reading, select, sides_of
 from creativity_lens.figures.style import (
     BLACK,
     GREEN,
@@ -27,7 +27,7 @@ from creativity_lens.figures.style import (
 
 TESTED = {
     "chosen": ("the chosen cell", "circle-x", VERMILLION),
-    "prompted": ("a “be creative” prompt", "star", GREEN),
+    "prompted": ("a “be {side}” prompt", "star", GREEN),
     "isotropic": ("isotropic vector, same norm", "x", PURPLE),
     "negated": ("the direction negated", "triangle-down", SKY),
 }
@@ -37,7 +37,7 @@ def tradeoff(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     """Gain (gaps) against coherence kept (share): up and right is better.
 
     One point per dev cell, coloured by layer, its symbol the strength. On test prompts, with 95 % intervals: the chosen
-    cell, the negated direction, an isotropic vector, the "be creative" prompt, and the curve that raising the
+    cell, the negated direction, an isotropic vector, a prompt that asks for the concept, and the curve that raising the
     temperature alone draws.
     """
     concept = main_concept(run)
@@ -55,7 +55,7 @@ def tradeoff(table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
         _temperatures(figure, heat)
     for name, (label, symbol, colour) in TESTED.items():
         if not tested[name].empty:
-            _tested(figure, tested[name], f"test, {label}", symbol, colour)
+            _tested(figure, tested[name], f"test, {label.format(side=plain(sides_of(run)[0]))}", symbol, colour)
     figure.add_scatter(
         x=[1],
         y=[0],

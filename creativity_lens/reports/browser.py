@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from creativity_lens.figures.rows import choice_of, drawn_only, main_concept, per_layer_strength, percent
+from creativity_lens.figures.rows import choice_of, drawn_only, main_concept, per_layer_strength, percent, sides_of
 
 STEERED = ("layer", "chosen", "steered")
 OTHERS = {
-    "prompted": "asked to be creative, not steered",
+    "prompted": "asked to be {side}, not steered",
     "negated": "direction negated",
     "isotropic": "isotropic vector of the same norm",
 }
@@ -84,7 +84,9 @@ def _columns(texts: pd.DataFrame, run: dict[str, Any]) -> list[dict[str, Any]]:
         columns.append({"condition": "layer", "layer": layer, "strength": near, "label": label})
     for name, label in OTHERS.items():
         if name in conditions:
-            columns.append({"condition": name, "layer": None, "strength": None, "label": label})
+            columns.append(
+                {"condition": name, "layer": None, "strength": None, "label": label.format(side=sides_of(run)[0])}
+            )
     return columns
 
 

@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from creativity_lens import files
 from creativity_lens.figures import FIGURES, draw
-from creativity_lens.figures.rows import main_concept
+from creativity_lens.figures.rows import main_concept, sides_of
 from creativity_lens.reports import sections
 from creativity_lens.reports.browser import browser_texts
 
@@ -77,6 +77,7 @@ def write_report(table: pd.DataFrame, texts: pd.DataFrame, run: dict[str, Any], 
         command=str(run.get("command") or ""),
         version=str((run.get("versions") or {}).get("creativity-lens") or ""),
         concept=main_concept(run),
+        sides=sides_of(run),
         readout_layer=(run.get("choice") or {}).get("readout_layer"),
         verdict=sections.verdict(run.get("verdict") or {}),
         control=sections.control(run.get("positive_control") or {}),
