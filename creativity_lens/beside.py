@@ -59,14 +59,14 @@ def _said(label: str, other: str, difference: Estimate) -> dict[str, str]:
     if not np.isfinite(difference.low):
         return {"label": label, "text": f"Not measured: {difference.n} prompts are too few for an interval."}
     word = "Better than" if difference.low > 0 else "Worse than" if difference.high < 0 else "Not distinguishable from"
-    numbers = f"{difference.value:+.2f} gaps, {_interval(difference)}"
+    numbers = f"{difference.value:+z.2f} gaps, {_interval(difference)}"
     return {"label": label, "text": f"{word} {other} ({numbers})."}
 
 
 def _interval(estimate: Estimate) -> str:
     ends = "no interval"
     if estimate.has_interval:
-        ends = f"95 % interval {estimate.low:.2f} to {estimate.high:.2f}"
+        ends = f"95 % interval {estimate.low:z.2f} to {estimate.high:z.2f}"
     return f"{ends}, {estimate.n} prompts"
 
 
@@ -95,7 +95,7 @@ def second_reader(
     gain = t_interval(gain_of(texts, chosen, score), unit="gaps")
     row = table_row("test", "second_reader", "gain", "gaps", gain, layer=layer, group=reader.name)
     word = "Agrees" if gain.low > 0 else "Reads the opposite" if gain.high < 0 else "Sees no clear gain"
-    said = f"{word}: {gain.value:+.2f} of its gaps ({_interval(gain)})."
+    said = f"{word}: {gain.value:+z.2f} of its gaps ({_interval(gain)})."
     return {"concept": concept.name, **row}, {"label": label, "text": said}
 
 
@@ -123,7 +123,7 @@ def gain_left(
         gain = t_interval(gain_of(texts, chosen, scorer.score(measured.means).numpy().astype(float)), unit="gaps")
         row = table_row("test", "nuisance_removed", "gain_left", "gaps", gain, layer=concept.scorer.layer, group=name)
         rows.append({"concept": concept.name, **row})
-        shares.append(f"{name} {gain.value / whole:.0%}" if whole > 0 else f"{name} {gain.value:+.2f} gaps")
+        shares.append(f"{name} {gain.value / whole:.0%}" if whole > 0 else f"{name} {gain.value:+z.2f} gaps")
     return rows, [{"label": "Gain left without nuisance directions", "text": ", ".join(shares) + "."}]
 
 

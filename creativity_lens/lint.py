@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from creativity_lens.leaks import Columns, beyond, character_scores, feature_columns, word_scores
+from creativity_lens.progress import track
 from creativity_lens.prompts import SPLITS, ContrastivePair, split_pairs
 from creativity_lens.statistics import FEWEST, LEVEL, Estimate, auc_interval
-from creativity_lens.text_features import words_of
+from creativity_lens.text_features import FEATURES, words_of
 from creativity_lens.wording import lopsided_words, manner_wordings, near_duplicates, spoiled, unreadable
 
 ALL = "all"
@@ -95,27 +96,30 @@ def lint_leaks(pairs: Sequence[ContrastivePair], *, seed: int = 0) -> list[Findi
     """What could tell the sides apart without the concept: bags of words, single features, lopsided words."""
     by_part = dict(zip(SPLITS, split_pairs(pairs, seed=seed), strict=True))
     split_of = {pair.id: split for split, part in by_part.items() for pair in part}
-    measured: list[tuple[str, Limit | None, dict[str, Estimate]]] = []
-
-    def measure(check: str, limit: Limit | None, of: Sequence[ContrastivePair], columns: Columns) -> None:
-        measured.append((check, limit, _by_part(of, columns, split_of)))
-
     of_kind = {kind: [pair for pair in pairs if pair.kind == kind] for kind in ("premise", "manner")}
-    for name, limit, of, fields in (
+    texts_of = (
         ("premise instructions", WORDS_OF_INSTRUCTIONS, of_kind["premise"], ("creative", "boring")),
         ("manner instructions", None, of_kind["manner"], ("creative", "boring")),
         ("responses", WORDS_OF_RESPONSES, list(pairs), ("creative_response", "boring_response")),
-    ):
-        of = [pair for pair in of if getattr(pair, fields[0]) != getattr(pair, fields[1])]
-        if len({pair.topic for pair in of}) < FEWEST:
-            continue
-        texts = ([getattr(pair, fields[0]) for pair in of], [getattr(pair, fields[1]) for pair in of])
-        measure(f"bag of words, {name}", limit, of, word_scores(of, texts))
-        if limit is not None:
-            measure(f"character n-grams, {name}", None, of, character_scores(of, texts))
-        if name == "responses":
-            for feature, columns in feature_columns(texts).items():
-                measure(feature, ONE_FEATURE, of, columns)
+    )
+    measured: list[tuple[str, Limit | None, dict[str, Estimate]]] = []
+    with track("linting", 5 + len(FEATURES), unit="checks") as advance:
+
+        def measure(check: str, limit: Limit | None, of: Sequence[ContrastivePair], columns: Columns) -> None:
+            measured.append((check, limit, _by_part(of, columns, split_of)))
+            advance(1)
+
+        for name, limit, of, fields in texts_of:
+            of = [pair for pair in of if getattr(pair, fields[0]) != getattr(pair, fields[1])]
+            if len({pair.topic for pair in of}) < FEWEST:
+                continue
+            texts = ([getattr(pair, fields[0]) for pair in of], [getattr(pair, fields[1]) for pair in of])
+            measure(f"bag of words, {name}", limit, of, word_scores(of, texts))
+            if limit is not None:
+                measure(f"character n-grams, {name}", None, of, character_scores(of, texts))
+            if name == "responses":
+                for feature, columns in feature_columns(texts).items():
+                    measure(feature, ONE_FEATURE, of, columns)
     return [*_judged(measured), _lopsided(pairs)]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from creativity_lens.errors import InputError, check_choice, nearest
 from creativity_lens.files import read_text
 
-_LARGEST_FILE = 64 * 2**20  # bytes; 72 pairs take 0.1 MiB
+_LARGEST_FILE = 64 * 2**20  # bytes; 408 pairs take 0.6 MiB
 _LONGEST_LINE = 1_000_000  # characters
 _LONGEST_NAME = 100  # characters of an id, topic or domain
 # Lone surrogates cannot be written as UTF-8 (and pandas 3 raises on them); other controls could drive a terminal.

@@ -182,7 +182,7 @@ def _smallest_detectable_gain(cell: Cell, controls: Float[np.ndarray, " control"
 def _reason(part: Part) -> str:
     """Why a part does not support the claim, with its numbers."""
     estimate = part.estimate
-    value, n = f"{estimate.value:.2f}", estimate.n
+    value, n = f"{estimate.value:z.2f}", estimate.n
     unmeasured = part.passed is None
     match part.key:
         case "gain" if unmeasured:
@@ -214,7 +214,7 @@ def _reason(part: Part) -> str:
 
 def _interval(estimate: Estimate, limit: float) -> str:
     digits = 3 if round(estimate.low, 2) == round(limit, 2) else 2  # rounding must not hide the side of the limit
-    return f"95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    return f"95 % interval {estimate.low:z.{digits}f} to {estimate.high:z.{digits}f}"
 
 
 def _join(reasons: list[str]) -> str:

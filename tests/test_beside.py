@@ -8,7 +8,9 @@ import pytest
 import torch
 from fake_pairs import refusal
 from prepared import concept_of
+from scipy.stats import binomtest
 
+from creativity_lens import beside
 from creativity_lens.beside import against_prompt, against_temperature, gain_left, second_reader
 from creativity_lens.cells import Cell
 from creativity_lens.concept import nuisance_directions
@@ -193,3 +195,38 @@ def test_without_a_scorer_there_is_no_gain_to_be_left(concept, read):
     texts, measured = read
     assert gain_left(replace(concept, scorer=None), texts, measured, 1, {"x": torch.ones(8, 192)}) == ([], [])
     assert gain_left(concept, texts, measured, 1, {}) == ([], [])
+
+
+def test_adversarial_contrasts_are_passed_or_failed_by_a_sign_test(chat, concept, monkeypatch):
+    """Known texts, their sides exchanged, and a coin's: one of three contrasts is passed."""
+    known = concept.splits["test"] + concept.splits["dev"]
+    turned = [
+        replace(pair, creative_response=pair.boring_response, boring_response=pair.creative_response) for pair in known
+    ]
+    mixed = [pair for couple in zip(known, turned, strict=True) for pair in couple]
+    planted = [
+        replace(pair, id=f"{contrast}-{number}", topic=f"{contrast} {number}", domain=contrast)
+        for contrast, pairs in (("right", known), ("wrong", turned), ("coin", mixed))
+        for number, pair in enumerate(pairs)
+    ]
+    monkeypatch.setattr(beside, "load_shipped", lambda name: planted)
+    rows, said = beside.adversarial_contrasts(chat, concept.scorer)
+    n = len(known)
+    assert [row["group"] for row in rows] == ["right", "wrong", "coin"]
+    assert [row["estimate"] for row in rows] == pytest.approx([1.0, 0.0, 0.5], abs=0.15)
+    assert rows[0]["estimate"] + rows[1]["estimate"] == pytest.approx(1.0)
+    assert rows[2]["estimate"] == pytest.approx(0.5)
+    assert {row["layer"] for row in rows} == {concept.scorer.layer}
+    assert said["label"] == "Adversarial contrasts"
+    assert said["text"].startswith("The score passes 1 of 3 (sign tests at 0.05): right ")
+    p = binomtest(round(rows[0]["estimate"] * n), n, alternative="greater").pvalue
+    assert f"right {round(rows[0]['estimate'] * n)} of {n} (p {p:.3f})" in said["text"]
+    assert f"coin {n} of {2 * n} (p 0." in said["text"]
+
+
+def test_a_prompt_asks_for_the_side_that_is_named(concept):
+    texts, measured, _ = stage({"chosen": 0.9, "prompted": 0.2})
+    assert (
+        against_prompt(texts, concept, measured, 1, Sides("formal", "casual"))["label"]
+        == "Against a 'be formal' prompt"
+    )

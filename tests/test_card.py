@@ -20,7 +20,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def program():
-    spec = importlib.util.spec_from_file_location("pairs_card", ROOT / "benchmarks" / "pairs_card.py")
+    spec = importlib.util.spec_from_file_location("pairs_card", ROOT / "docs" / "pairs_card.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

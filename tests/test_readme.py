@@ -55,6 +55,8 @@ def test_the_sweep_block_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_have_the_options_the_readme_gives(command):
     arguments = shlex.split(command)[1:]
-    command = typer.main.get_command(app).commands[arguments[0]]
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
     known = {name for parameter in command.params for name in parameter.opts}
     assert {word for word in arguments if word.startswith("--")} <= known

@@ -222,6 +222,26 @@ def test_an_empty_run_still_gives_a_report(tmp_path: Path) -> None:
     assert page.text.count("Not measured in this run") == len(FIGURES)
 
 
+def test_another_contrast_is_called_by_its_own_sides(tmp_path: Path) -> None:
+    """No word of creativity is left where the pairs are about something else; hostile names stay text."""
+    table, texts = (
+        frame.assign(concept=frame["concept"].replace("creativity", "<b>formal")) for frame in (TABLE, TEXTS)
+    )
+    run = json.loads(json.dumps(RUN).replace("more creative", "more formal"))
+    run |= {"concept": "<b>formal", "sides": ["<b>formal", "casual"]}
+    page = Page(write_report(table, texts, run, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "between <b>formal and casual responses" in page.text
+    assert "separates <b>formal from casual responses" in page.text
+    assert not [word for word in re.findall(r"\b[\w-]*creativ[\w-]*", page.text) if word != "creativity-lens"]
+    labels = [column["label"] for column in browser_texts(texts, run, budget=10**6)["columns"]]
+    assert "asked to be <b>formal, not steered" in labels
+    for name in ("tradeoff", "depth", "readout"):
+        drawn = str(FIGURES[name](table, run).to_plotly_json())
+        assert "creativ" not in drawn
+        assert "<b>formal" not in drawn
+        assert "&lt;b&gt;formal" in drawn
+
+
 def test_a_lone_surrogate_in_a_name_is_replaced(tmp_path: Path) -> None:
     source = write_report(TABLE.head(0), TEXTS.head(0), {"name": "a \ud800 b"}, tmp_path / "report.html")
     assert "a ? b" in Page(source.read_text(encoding="utf-8")).text

@@ -85,7 +85,7 @@ def _missing(value: Any) -> bool:
 
 
 def _shown(value: float | None, sign: str = "") -> str:
-    return "-" if _missing(value) else f"{value:{sign}.2f}"
+    return "-" if _missing(value) else f"{value:{sign}z.2f}"
 
 
 def _aligned(values: list[float | None]) -> list[str]:
