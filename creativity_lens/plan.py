@@ -15,7 +15,7 @@ FEWEST_CONTROLS = 19  # (1 + 0) / (19 + 1) is the largest p that can still be 0.
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep draws and how much; the defaults are the built-in model's (some 7,000 texts of 48 tokens)."""
+    """What a sweep draws and how much; the defaults are the built-in model's (some 6,400 texts of 48 tokens)."""
 
     layers: str | Sequence[int] = "all"
     strengths: tuple[float, ...] = (0.05, 0.1, 0.15, 0.25)

@@ -20,7 +20,7 @@ from creativity_lens.screening import Screen, screen
 from creativity_lens.statistics import Estimate, t_interval
 from creativity_lens.steering import Steering
 
-BAND_PROMPTS = 16
+BAND_PROMPTS = 12  # of the band, which is a picture, and of all that only serves to find the positive control
 SAME = 0.9  # cosine from which two methods' directions push alike, so that only one of them is generated with
 
 WEAK = 5  # % of the residual norm
@@ -136,7 +136,7 @@ def test_conditions(
     # a control draws one text a prompt; each takes another of the baseline's lucks, so that no one luck moves them all
     luck = [(first + k % plan.baseline,) for k in range(max(len(flips), len(band), 1))]
     conditions = [Condition(name, "chosen", many, choice.edit)]
-    # the positive control need only be found: its layers and its controls get half of the prompts
+    # the positive control need only be found: its layers and its controls get fewer prompts
     only, lucks = (BAND_PROMPTS, many[:1]) if small else (None, few)
     conditions += [Condition(name, "layer", lucks, edit, n_prompts=only) for edit in choice.per_layer.values()]
     conditions += [Condition(name, "flip", luck[k], flip, control=k, n_prompts=only) for k, flip in enumerate(flips)]

@@ -13,6 +13,7 @@ from creativity_lens.text_features import known_share, words_of
 
 ALIKE = 0.5  # Jaccard of character 5-grams beyond which two texts are near-duplicates
 EQUAL = 1 - 1e-9
+BLOCK = 512  # texts compared with all others at a time: every two share some grams, so memory grows with both
 FEWEST_WORDS = 8  # below it only equal texts are duplicates
 READABLE = 0.85  # share of words that an English lexicon knows
 OFTEN, SELDOM = 0.08, 0.02  # a word in more texts of one side than OFTEN and in fewer of the other than SELDOM
@@ -41,15 +42,17 @@ def near_duplicates(pairs: Sequence[ContrastivePair]) -> list[tuple[float, str, 
         texts = [" ".join(words_of(getattr(pair, field))) for pair in pairs for field in fields]
         owner = np.repeat(np.arange(len(pairs)), len(fields))
         counts = CountVectorizer(analyzer=_five_grams, binary=True).fit_transform(texts)
-        shared = (counts @ counts.T).tocoo()
         size = np.asarray(counts.sum(axis=1)).ravel()
-        jaccard = shared.data / (size[shared.row] + size[shared.col] - shared.data)
         short = np.array([len(text.split()) < FEWEST_WORDS for text in texts])
-        limit = np.where(short[shared.row] | short[shared.col], EQUAL, ALIKE)
-        kept = (owner[shared.row] < owner[shared.col]) & (jaccard > limit)
-        for row, column, value in zip(shared.row[kept], shared.col[kept], jaccard[kept], strict=True):
-            key = (pairs[owner[row]].id, pairs[owner[column]].id)
-            found[key] = max(found.get(key, 0.0), float(value))
+        for start in range(0, len(texts), BLOCK):
+            shared = (counts[start : start + BLOCK] @ counts.T).tocoo()
+            row, column = shared.row + start, shared.col
+            jaccard = shared.data / (size[row] + size[column] - shared.data)
+            limit = np.where(short[row] | short[column], EQUAL, ALIKE)
+            kept = (owner[row] < owner[column]) & (jaccard > limit)
+            for one, other, value in zip(row[kept], column[kept], jaccard[kept], strict=True):
+                key = (pairs[owner[one]].id, pairs[owner[other]].id)
+                found[key] = max(found.get(key, 0.0), float(value))
     return sorted(((value, *ids) for ids, value in found.items()), reverse=True)
 
 

@@ -4,6 +4,7 @@ Prints Markdown; with --write, puts it into the card, between its marks. A test 
 """
 
 import argparse
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -68,7 +69,8 @@ def counts(pairs: Sequence[ContrastivePair]) -> str:
     dev, test = load_prompts()
     files = [["pairs.jsonl", len(pairs), fingerprint(pairs)]]
     files += [[f"{name}.jsonl", len(load_shipped(name)), fingerprint(load_shipped(name))] for name in SHIPPED]
-    files.append(["prompts.jsonl", len(dev) + len(test), "-"])
+    prompts = (CARD.parent / "prompts.jsonl").read_bytes()
+    files.append(["prompts.jsonl", len(dev) + len(test), hashlib.sha256(prompts).hexdigest()])
     return f"{table}\n\n{_table(['file', 'rows', 'sha256'], files)}"
 
 

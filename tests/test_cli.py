@@ -602,8 +602,9 @@ def test_the_preset_prints_its_dose_and_warns(here, capsys, with_chat, as_json):
 @pytest.mark.slow
 def test_a_whole_sweep(here, capsys, with_chat):
     for number, arguments in enumerate(((), ("--json",)), start=1):
-        status, out, err = run(capsys, "sweep", *QUICK, *arguments)
+        status, out, err = run(capsys, "sweep", "--pairs", REGISTER, "--sides", "rich,plain", *QUICK, *arguments)
         assert status == 0
+        assert "makes texts more rich" in out or "gaps more rich" in out
         folder = here / "runs" / f"pocket-chat-00{number}"
         assert (folder / "report.html").stat().st_size > 1_000_000
         found = Sweep.load(folder)
