@@ -7,6 +7,7 @@ beside it, `FILE.meta.json` with `{"sides": ["formal", "casual"]}`, names its si
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from creativity_lens.errors import InputError
 from creativity_lens.files import write_text
@@ -72,7 +73,7 @@ def sidecar_of(path: str | Path) -> Path:
     return Path(f"{path}.meta.json")
 
 
-def _checked(where: str, names: list[str]) -> Sides:
+def _checked(where: str, names: list[Any]) -> Sides:
     found = [checked_name(where, "sides", name.strip() if isinstance(name, str) else name) for name in names]
     if len(found) != 2 or found[0].casefold() == found[1].casefold():
         raise InputError(f"{where}: expected two different names such as formal,casual; got {', '.join(found)}.")
