@@ -73,8 +73,7 @@ def _print(name: str, findings: Sequence[Any], sides: Any) -> None:
             "texts, 0.5 is chance; features are those of the responses."
         )
         table.caption_justify = "left"
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=max(120, console.width))
+    console = Console(highlight=False, width=max(120, Console().width))
     console.print(table)
     for finding in findings:
         if finding.details and finding.limit is not None:
