@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from creativity_lens.errors import InputError, check_choice
@@ -20,9 +18,9 @@ from creativity_lens.models import Model
 from creativity_lens.prefix import bytes_per_row, continue_rows, keep_rows, prefill
 from creativity_lens.progress import track
 from creativity_lens.prompts import Prompt
-from creativity_lens.sampling import check_truncation, gumbel_noise, next_tokens
+from creativity_lens.sampling import Luck, check_truncation, next_tokens
 from creativity_lens.scores import Generation
-from creativity_lens.steering import Steering, edit_table, select_rows, steered
+from creativity_lens.steering import RowEdits, edit_table, edits_of, select_rows, steered
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
 CPU_CACHE_BYTES = 3 << 28  # beyond this, larger batches gain nothing on a CPU
@@ -35,19 +33,21 @@ class Row:
 
     prompt: Prompt
     seed: int
-    steering: Steering | None = None
+    steering: RowEdits = None
     temperature: float = 1.0
+    ids: tuple[int, ...] | None = None  # what the model is given, where that is not the prompt alone (a conversation)
 
 
 # a layer and a direction [d_model]: record each text's mean projection over the tokens it read back, edit in place
 Probe = tuple[int, Tensor]
+OnStep = Callable[[list[int], list[int]], None]  # rows that go on, as numbers in the list, and the token each drew
 
 
 def generate(
     model: Model,
     prompts: Sequence[str | Prompt],
     *,
-    steering: Sequence[Steering | None] = (None,),
+    steering: Sequence[RowEdits] = (None,),
     samples: int = 1,
     max_new_tokens: int = 48,
     temperature: float = 1.0,
@@ -57,12 +57,13 @@ def generate(
     seed: int = 0,
     batch_rows: int | str = "auto",
     scope: str = "generated",
+    on_step: OnStep | None = None,
 ) -> list[Generation]:
     """Texts for every prompt x steering x sample, in that order.
 
     Sample i draws luck number `seed + i`, the same in every steering row. `scope` is "generated" (edits act from the
     first generated token on, so the prompt's cache is shared) or "all" (also on the prompt). Temperature 0 is greedy. A
-    text ends before its end token or after `max_new_tokens`.
+    text ends before its end token or after `max_new_tokens`. `on_step` is told every token as it is drawn.
 
     >>> generate(model, ["Write about rain."], steering=[None, Steering(4, 8.0 * v, 0.2)], samples=2)  # doctest: +SKIP
     """
@@ -77,7 +78,7 @@ def generate(
     ]
     return generate_rows(
         model, rows, max_new_tokens=max_new_tokens, top_p=top_p, top_k=top_k, min_p=min_p, batch_rows=batch_rows,
-        scope=scope,
+        scope=scope, on_step=on_step,
     )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def generate_rows(
     scope: str = "generated",
     probe: Probe | None = None,
     on_halved: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
     description: str = "generating",
 ) -> list[Generation]:
     """One text per row, in the order of `rows`.
@@ -113,17 +115,18 @@ def generate_rows(
             raise InputError(f"temperature: expected 0 (greedy) or a positive number, got {row.temperature}.")
     if not rows:
         return []
-    encoded = {text: model.encode_prompt(text).ids for text in dict.fromkeys(row.prompt.text for row in rows)}
-    for text, ids in encoded.items():
+    encoded = _encode(model, rows)
+    for row, ids in zip(rows, encoded, strict=True):
         if len(ids) + max_new_tokens > model.context:
             raise InputError(
                 f"prompt of {len(ids)} tokens + {max_new_tokens} new ones: expected at most the context of "
-                f"{model.context} of {model.name}; shorten '{' '.join(text.split())[:60]}' or --max-new-tokens."
+                f"{model.context} of {model.name}; shorten '{' '.join(row.prompt.text.split())[:60]}' or "
+                "--max-new-tokens."
             )
     decoding = _Decoding(max_new_tokens, min_new_tokens, top_p, top_k, min_p, scope, probe)
     # by prompt, so that a batch prefills few prompts; by prompt length, so that it pads little
-    order = sorted(range(len(rows)), key=lambda i: (len(encoded[rows[i].prompt.text]), rows[i].prompt.text, i))
-    longest = max(map(len, encoded.values())) + max_new_tokens
+    order = sorted(range(len(rows)), key=lambda i: (len(encoded[i]), rows[i].prompt.text, i))
+    longest = max(map(len, encoded)) + max_new_tokens
     if batch_rows == "auto":  # as few batches as memory allows, all of a size: a small one takes nearly as long
         size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size(model, longest)))
     else:
@@ -134,7 +137,8 @@ def generate_rows(
         while start < len(order):
             batch = order[start : start + size]
             try:
-                made = _generate_batch(model, [rows[i] for i in batch], encoded, decoding)
+                tell = None if on_step is None else _tell(on_step, batch)
+                made = _generate_batch(model, [rows[i] for i in batch], [encoded[i] for i in batch], decoding, tell)
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error) or len(batch) == 1:
                     raise
@@ -147,6 +151,18 @@ def generate_rows(
             start += len(batch)
             advance(len(batch) * max_new_tokens)
     return [result for result in results if result is not None]
+
+
+def _encode(model: Model, rows: Sequence[Row]) -> list[tuple[int, ...]]:
+    """What the model is given for each row; every distinct prompt is put into its template once."""
+    texts = dict.fromkeys(row.prompt.text for row in rows if row.ids is None)
+    ids = {text: model.encode_prompt(text).ids for text in texts}
+    return [ids[row.prompt.text] if row.ids is None else row.ids for row in rows]
+
+
+def _tell(on_step: OnStep, batch: Sequence[int]) -> OnStep:
+    """Rows numbered as the caller numbers them, not as the batch does."""
+    return lambda rows, ids: on_step([batch[row] for row in rows], ids)
 
 
 def batch_size(model: Model, length: int) -> int:
@@ -173,25 +189,30 @@ class _Decoding:
 
 
 def _generate_batch(
-    model: Model, rows: Sequence[Row], encoded: dict[str, tuple[int, ...]], decoding: _Decoding
+    model: Model,
+    rows: Sequence[Row],
+    encoded: list[tuple[int, ...]],
+    decoding: _Decoding,
+    on_step: OnStep | None,
 ) -> list[Generation]:
     table = edit_table([row.steering for row in rows], model)
     # which prefilled prompt each row continues; scope "all" changes the prompt's cache too, so each row has its own
     if decoding.scope == "all":
         with steered(model, table):
-            prefix = prefill(model, [encoded[row.prompt.text] for row in rows])
+            prefix = prefill(model, encoded)
         source = torch.arange(len(rows))
     else:
-        distinct = list(dict.fromkeys(row.prompt.text for row in rows))
-        prefix = prefill(model, [encoded[text] for text in distinct])
-        source = torch.tensor([distinct.index(row.prompt.text) for row in rows])
+        distinct = {ids: place for place, ids in enumerate(dict.fromkeys(encoded))}
+        prefix = prefill(model, list(distinct))
+        source = torch.tensor([distinct[ids] for ids in encoded])
     source = source.to(model.device)
     cache, mask = continue_rows(prefix, source, decoding.max_new_tokens)
     logits, position = prefix.logits[source], prefix.mask.sum(-1)[source]
     start = prefix.mask.shape[1]
     del prefix  # its keys and values were copied
     temperature = torch.tensor([row.temperature for row in rows], device=model.device)
-    luck = _Luck(rows, model)
+    greedy = all(row.temperature == 0 for row in rows)
+    luck = None if greedy else Luck([(row.prompt.id, row.seed) for row in rows], model.vocabulary, model.device)
     tokens = torch.zeros(len(rows), decoding.max_new_tokens, dtype=torch.long)
     lengths = torch.full((len(rows),), decoding.max_new_tokens)
     probes = _Probes(len(rows), decoding.probe, model)
@@ -199,8 +220,9 @@ def _generate_batch(
     ends = torch.tensor([_BROKEN, *end_ids])
     alive = torch.arange(len(rows))  # rows still in the batch, as numbers in `rows`
     for step in range(decoding.max_new_tokens):
+        noise = luck.at(step, alive) if luck else None
         drawn = next_tokens(
-            logits, luck.at(step, alive), temperature, top_p=decoding.top_p, top_k=decoding.top_k, min_p=decoding.min_p,
+            logits, noise, temperature, top_p=decoding.top_p, top_k=decoding.top_k, min_p=decoding.min_p,
             banned=end_ids if step < decoding.min_new_tokens else (),
         )  # fmt: skip
         broken = logits.gather(-1, drawn[:, None])[:, 0].isnan()  # a NaN wins every argmax
@@ -209,6 +231,8 @@ def _generate_batch(
         ended = torch.isin(here, ends)
         lengths[alive[ended]] = lengths[alive[ended]].clamp(max=step)
         finished = lengths[alive] <= step
+        if on_step is not None:
+            on_step(alive[~finished].tolist(), here[~finished].tolist())
         if finished.all() or step + 1 == decoding.max_new_tokens:
             break
         if int(finished.sum()) * LEAVE_SHARE >= len(alive):
@@ -223,42 +247,26 @@ def _generate_batch(
             )[:, -1]
         position = position + 1
     ids = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths.tolist(), strict=True)]
-    return [
-        Generation(
-            prompt_id=row.prompt.id,
-            seed=row.seed,
-            layer=row.steering.layer if row.steering else None,
-            strength=row.steering.strength if row.steering else 0.0,
-            method=row.steering.method if row.steering else "none",
-            temperature=row.temperature,
-            text=model.decode(row_ids),
-            token_ids=row_ids,
-            probe=value,
-        )
-        for row, row_ids, value in zip(rows, ids, probes.means(), strict=True)
-    ]
+    made = zip(rows, ids, probes.means(), strict=True)
+    return [_generation(model, row, row_ids, value) for row, row_ids, value in made]
 
 
-class _Luck:
-    """The batch's Gumbel noise: drawn once per (prompt, seed) and step, on the CPU, for all rows that share it."""
-
-    def __init__(self, rows: Sequence[Row], model: Model) -> None:
-        self._model = model
-        self._keys = list(dict.fromkeys((row.prompt.id, row.seed) for row in rows))
-        number = {key: index for index, key in enumerate(self._keys)}
-        self._source = torch.tensor([number[row.prompt.id, row.seed] for row in rows])
-        self._greedy = all(row.temperature == 0 for row in rows)
-        self._rows = torch.empty(0 if self._greedy else len(rows), model.vocabulary, device=model.device)
-
-    def at(self, step: int, alive: Int[Tensor, " row"]) -> Float[Tensor, "row vocab"] | None:
-        if self._greedy:
-            return None
-        used, place = self._source[alive].unique(return_inverse=True)
-        keys = [self._keys[index] for index in used.tolist()]
-        noise = np.stack([gumbel_noise(prompt, seed, step, self._model.vocabulary) for prompt, seed in keys])
-        device = self._model.device
-        # into the same memory at every step: fresh memory of this size costs more than the copy
-        return torch.index_select(torch.from_numpy(noise).to(device), 0, place.to(device), out=self._rows[: len(place)])
+def _generation(model: Model, row: Row, ids: tuple[int, ...], probe: float) -> Generation:
+    edits = edits_of(row.steering)
+    mode = edits[0].mode if edits else "none"
+    doses = [edit.strength for edit in edits]
+    return Generation(
+        prompt_id=row.prompt.id,
+        seed=row.seed,
+        layers=tuple(edit.layer for edit in edits),
+        strength=sum(doses) if mode == "add" else max(doses, default=0.0, key=abs),
+        method=edits[0].method if edits else "none",
+        mode=mode,
+        temperature=row.temperature,
+        text=model.decode(ids),
+        token_ids=ids,
+        probe=probe,
+    )
 
 
 class _Probes:

@@ -9,10 +9,8 @@ import pandas as pd
 from creativity_lens.directions import Directions
 from creativity_lens.errors import InputError
 from creativity_lens.figures import draw
-from creativity_lens.runs import owned_folder
+from creativity_lens.runs import DIRECTIONS_FILE, owned_folder
 from creativity_lens.tables import read_run, write_run
-
-DIRECTIONS_FILE = "directions.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.files import whole_file, write_text
 
 RUN_FILE = "run.json"
+DIRECTIONS_FILE = "directions.safetensors"
 TABLE_FILE = "sweep.csv"  # there as soon as anything was measured
 
 

@@ -8,6 +8,7 @@ common random numbers). A temperature of 0 is greedy.
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -108,3 +109,22 @@ def check_truncation(top_p: float, top_k: int, min_p: float) -> None:
         raise InputError(f"top_k: expected 0 (off) or a positive whole number, got {top_k}.")
     if not 0.0 <= min_p < 1.0:
         raise InputError(f"min_p: expected a number from 0 to below 1, got {min_p}.")
+
+
+class Luck:
+    """A batch's Gumbel noise: drawn once per (prompt, seed) and step, on the CPU, for all rows that share it."""
+
+    def __init__(self, keys: Sequence[tuple[str, int]], vocabulary: int, device: torch.device) -> None:
+        self._keys = list(dict.fromkeys(keys))
+        number = {key: index for index, key in enumerate(self._keys)}
+        self._source = torch.tensor([number[key] for key in keys])
+        self._rows = torch.empty(len(keys), vocabulary, device=device)
+
+    def at(self, step: int, alive: Int[Tensor, " row"]) -> Float[Tensor, "row vocab"]:
+        """The noise of the rows that are still in the batch; overwritten by the next call."""
+        used, place = self._source[alive].unique(return_inverse=True)
+        keys = [self._keys[index] for index in used.tolist()]
+        device, vocabulary = self._rows.device, self._rows.shape[1]
+        noise = np.stack([gumbel_noise(prompt, seed, step, vocabulary) for prompt, seed in keys])
+        # into the same memory at every step: fresh memory of this size costs more than the copy
+        return torch.index_select(torch.from_numpy(noise).to(device), 0, place.to(device), out=self._rows[: len(place)])

@@ -20,9 +20,10 @@ class Generation:
 
     prompt_id: str
     seed: int  # the luck it drew; equal (prompt_id, seed) draw equal luck in every condition
-    layer: int | None  # None where nothing was edited
-    strength: float  # fraction of the median residual norm; 0.0 unsteered
+    layers: tuple[int, ...]  # that were edited; none where the text is unsteered
+    strength: float  # fraction of the median residual norm; what is added at several layers is summed; 0.0 unsteered
     method: str  # "none", "mean_difference", ...
+    mode: str  # "none", "add", "ablate" or "clamp"
     temperature: float
     text: str
     token_ids: tuple[int, ...]  # without the prompt and without an end token

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from creativity_lens import generation
+from creativity_lens import generation, sampling
 from creativity_lens.errors import InputError
 from creativity_lens.files import data_folder
 from creativity_lens.generation import Row, batch_size, generate, generate_rows
@@ -194,7 +194,7 @@ def test_a_prompt_runs_once_however_many_rows_continue_it(chat, monkeypatch):
 
 def test_noise_is_drawn_once_for_all_rows_that_share_it(chat, monkeypatch):
     drawn = []
-    monkeypatch.setattr(generation, "gumbel_noise", lambda *key: drawn.append(key) or gumbel_noise(*key))
+    monkeypatch.setattr(sampling, "gumbel_noise", lambda *key: drawn.append(key) or gumbel_noise(*key))
     generate(chat, PROMPTS[:2], steering=[None, edit(chat, 2, 0.3), edit(chat, 5, 0.3)], samples=2, max_new_tokens=3)
     assert len(drawn) == len(set(drawn)) == 2 * 2 * 3  # prompts, samples, steps
     drawn.clear()
@@ -388,10 +388,10 @@ def test_without_a_probe_or_a_token_to_read_the_projection_is_not_a_number(chat)
 def test_generate_gives_prompts_by_edits_by_samples_in_order(chat):
     edits = [None, edit(chat, 2, 0.4, "flip")]
     made = generate(chat, [PROMPTS[0], "Say something kind."], steering=edits, samples=3, max_new_tokens=4, seed=10)
-    assert [(g.prompt_id, g.layer, g.seed) for g in made] == [
-        (prompt, layer, seed)
+    assert [(g.prompt_id, g.layers, g.seed) for g in made] == [
+        (prompt, layers, seed)
         for prompt in ("rain", "Say something kind.")
-        for layer in (None, 2)
+        for layers in ((), (2,))
         for seed in (10, 11, 12)
     ]
     assert {(g.method, g.strength, g.temperature) for g in made} == {("none", 0.0, 1.0), ("flip", 0.4, 1.0)}

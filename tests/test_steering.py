@@ -170,11 +170,11 @@ def test_the_table_has_one_entry_a_layer_and_zeros_where_a_row_is_not_edited(cha
     rows = [Steering(1, unit(chat, 1), 0.1), None, Steering(5, unit(chat, 2), 0.1), Steering(1, unit(chat, 3), 0.1)]
     table = edit_table(rows, chat)
     assert sorted(table) == [1, 5]
-    assert torch.equal(table[1], torch.stack([rows[0].vector, *torch.zeros(2, chat.d_model), rows[3].vector]))
+    assert torch.equal(table[1].added, torch.stack([rows[0].vector, *torch.zeros(2, chat.d_model), rows[3].vector]))
     assert edit_table([None, None], chat) == {}
     kept = select_rows(table, torch.tensor([3, 1]))
     assert sorted(kept) == [1]  # no row is edited at layer 5 any more
-    assert torch.equal(kept[1], torch.stack([rows[3].vector, torch.zeros(chat.d_model)]))
+    assert torch.equal(kept[1].added, torch.stack([rows[3].vector, torch.zeros(chat.d_model)]))
 
 
 @pytest.mark.parametrize(
@@ -190,3 +190,66 @@ def test_the_table_has_one_entry_a_layer_and_zeros_where_a_row_is_not_edited(cha
 def test_edits_that_the_model_cannot_take_are_refused(chat, layer, vector, said):
     with pytest.raises(InputError, match=f"^[^\n]*{said}[^\n]*$"):
         edit_table([None, Steering(layer, vector, 0.1)], chat)
+
+
+# ---- other modes, and several edits of a row ----
+
+
+def stream(model, rows, layer):
+    """The residual stream `[row, pos, d_model]` after the edits at a layer, for the same text in every row."""
+    return residuals(model, some_ids(model, len(rows)), rows)[layer]
+
+
+def test_an_ablated_direction_is_gone_and_nothing_else_is(chat):
+    vector = unit(chat, 3)
+    clean, ablated = stream(chat, [None, Steering(3, vector, 0.0, mode="ablate")], 3)
+    assert (clean @ vector).abs().min() > 1e-3, "the control: there was something to take away"
+    assert torch.allclose(ablated @ vector, torch.zeros(len(ablated)), atol=1e-4)
+    rest = torch.eye(chat.d_model) - torch.outer(vector, vector)
+    assert torch.allclose(ablated, clean @ rest, atol=1e-4)
+
+
+@pytest.mark.parametrize("hold", [-2.5, 0.0, 7.0])
+def test_a_clamped_projection_is_held_at_its_value_at_every_position(chat, hold):
+    vector = unit(chat, 2)
+    clean, clamped = stream(chat, [None, Steering(2, vector, 0.1, mode="clamp", hold=hold)], 2)
+    assert torch.allclose(clamped @ vector, torch.full((len(clamped),), hold), atol=1e-4)
+    rest = torch.eye(chat.d_model) - torch.outer(vector, vector)
+    assert torch.allclose(clamped @ rest, clean @ rest, atol=1e-4)
+
+
+def test_rows_of_all_modes_share_a_batch_and_an_unsteered_row_stays_as_it_is_to_the_bit(chat):
+    vector = unit(chat, 1)
+    modes = [
+        None,
+        Steering(4, 3.0 * vector, 0.1),
+        Steering(4, vector, 0.0, mode="ablate"),
+        Steering(4, vector, 0.1, mode="clamp", hold=5.0),
+        (Steering(2, vector, 0.1), Steering(4, 2.0 * vector, 0.1)),
+    ]
+    together = stream(chat, modes, 4)
+    nothing = stream(chat, [None] * len(modes), 4)
+    assert torch.equal(together[0], nothing[0])
+    for row, edit in enumerate(modes):
+        assert torch.allclose(together[row], stream(chat, [edit], 4)[0], atol=1e-4)
+
+
+def test_edits_of_one_row_at_one_layer_add_up(chat):
+    one, other = unit(chat, 1), unit(chat, 2)
+    both = stream(chat, [(Steering(3, one, 0.1), Steering(3, 2.0 * other, 0.1))], 3)
+    assert torch.allclose(both, stream(chat, [Steering(3, one + 2.0 * other, 0.1)], 3), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (Steering(1, torch.ones(192), 0.1, mode="ablate"), "unit length to ablate, got 13.86"),
+        (Steering(1, torch.zeros(192), 0.1, mode="clamp"), "unit length to clamp, got 0"),
+        (Steering(1, torch.eye(192)[0], 0.1, mode="clamp", hold=float("nan")), "not finite"),
+        (Steering(1, torch.eye(192)[0], 0.1, mode="ad"), "expected one of add, ablate, clamp; got 'ad'. Did you mean"),
+        ([Steering(1, torch.eye(192)[i], 0.1, mode="ablate") for i in (0, 1)], "ablated or clamped twice"),
+    ],
+)
+def test_modes_that_make_no_sense_are_refused(chat, row, said):
+    with pytest.raises(InputError, match=f"^[^\n]*{said}[^\n]*$"):
+        edit_table([row], chat)
