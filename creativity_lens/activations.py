@@ -17,6 +17,7 @@ from torch import Tensor
 from creativity_lens import __version__
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import cache_folder, sha256_text
+from creativity_lens.html_tables import html_table
 from creativity_lens.layers import choose_layers, layer_ranges
 from creativity_lens.models import Model
 from creativity_lens.prompts import ContrastivePair, fingerprint
@@ -66,6 +67,20 @@ class Activations:
 
     def __repr__(self) -> str:
         return f"Activations({len(self.topics)} pairs, layers {layer_ranges(self.layers)}, {self.source.model})"
+
+    def _repr_html_(self) -> str:
+        apart = torch.linalg.vector_norm((self.creative - self.boring).mean(1), dim=-1)
+        rows = [
+            [str(layer), f"{norm:.4g}", f"{distance:.4g}", f"{distance / norm:.2f}"]
+            for layer, norm, distance in zip(self.layers, self.residual_norms.tolist(), apart.tolist(), strict=True)
+        ]
+        pairs, width = self.creative.shape[1:]
+        title = f"Activations of {self.source.model}: {pairs} pairs of {len(set(self.topics))} topics, {width} wide"
+        note = (
+            f"Position rule: {self.source.position}. Layer l is the residual stream after block l, counted from 0. "
+            "Distance: between the means of the two sides, in residual units."
+        )
+        return html_table(title, ["layer", "median residual norm", "distance of the sides", "of the norm"], rows, note)
 
 
 def collect_activations(
@@ -126,7 +141,7 @@ def passages_of(model: Model, pair: ContrastivePair, position: str, max_tokens: 
             for text in (pair.creative_response, pair.boring_response)
         ]
     else:
-        sides = [_instruction(model, text, position) for text in (pair.creative, pair.boring)]
+        sides = [instruction_passage(model, text, position) for text in (pair.creative, pair.boring)]
     for side, passage in zip(("creative", "boring"), sides, strict=True):
         if not any(passage.own):
             raise InputError(f"pair '{pair.id}': its {side} text has no token of its own to measure; lengthen it.")
@@ -148,7 +163,8 @@ def _response(model: Model, pair: ContrastivePair, text: str, position: str, max
     return passage
 
 
-def _instruction(model: Model, instruction: str, position: str) -> Passage:
+def instruction_passage(model: Model, instruction: str, position: str) -> Passage:
+    """A prompt as it is asked, its own words marked, or under the rule "last" the last of their tokens alone."""
     ids, own = model.encode_prompt(instruction)
     own = (False, *own[1:])  # a template may begin with the message itself
     if position == "last":

@@ -18,8 +18,10 @@ from torch import Tensor
 from creativity_lens.activations import Activations, collect_activations, resolve_layers
 from creativity_lens.directions import Directions, balanced_flips, first_component, mean_difference
 from creativity_lens.errors import InputError
+from creativity_lens.given import measured, read_given
+from creativity_lens.layers import drawn_only
 from creativity_lens.models import Model
-from creativity_lens.plan import Plan
+from creativity_lens.plan import GIVEN, Plan, differs, sides_read
 from creativity_lens.prompts import ContrastivePair, fingerprint, halve_topics, load_control, split_pairs
 from creativity_lens.readout import (
     Sides,
@@ -54,6 +56,11 @@ class Concept:
     choosable: tuple[int, ...]  # layers that may be chosen: dev margin above 0, not among the last fifth
 
     @property
+    def steering(self) -> Directions:
+        """The directions that are pushed along, where there is one method: those given, else the mean difference."""
+        return self.directions.get(GIVEN, self.directions["mean_difference"])
+
+    @property
     def test_topics(self) -> list[str]:
         """Topics of the test pairs, aligned with `margins`."""
         return [pair.topic for pair in self.splits["test"]]
@@ -63,37 +70,46 @@ class Concept:
         return balanced_flips(self.steering_pairs, count, seed=seed)
 
 
-def drawn_only(n_layers: int) -> int:
-    """The first layer of the last fifth, which is drawn and never chosen."""
-    return math.ceil(0.8 * n_layers)
-
-
-def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Plan, *, full: bool) -> Concept:
+def prepare(
+    model: Model,
+    name: str,
+    pairs: Sequence[ContrastivePair],
+    plan: Plan,
+    *,
+    full: bool,
+    given: Directions | None = None,
+) -> Concept:
     """Run the pairs' texts through the model and fit what steers and what scores. `full` adds the read-out's controls.
 
-    Raises `InputError` for too few topics, which is known before the model runs, and for texts that it cannot take.
+    With `given`, those directions steer in place of half A's; everything else is measured as ever. Raises `InputError`
+    for too few topics, which is known before the model runs, and for texts that it cannot take.
     """
     train, dev, test = split_pairs(pairs, seed=plan.seed)
     halves = halve_topics(train, seed=plan.seed)
     layers = resolve_layers(model, plan.layers)
     limit = drawn_only(model.n_layers)
-    half_a = [pair for pair in halves[0] if _differs(pair, plan.position)]
+    half_a = [pair for pair in halves[0] if differs(pair, plan.position)]
     _check_topics(name, half_a, plan)
 
-    fit, held = ([pair for pair in part if _differs(pair, plan.position)] for part in (train, dev))
+    fit, held = ([pair for pair in part if differs(pair, plan.position)] for part in (train, dev))
     both = [*fit, *held]
     folds = folds_of(fit, held, seed=plan.seed)
     activations = collect_activations(model, both, layers=layers, position=plan.position)
     topics = {pair.topic for pair in half_a}
     steering_pairs = _subset(activations, both, [i for i, pair in enumerate(both) if pair.topic in topics])
-    directions = {method: METHODS[method](steering_pairs) for method in ("mean_difference", *plan.methods)}
+    fitted = ("mean_difference", *(method for method in plan.methods if method != GIVEN))
+    directions = {method: METHODS[method](steering_pairs) for method in fitted}
     rows = read_out(activations, both, folds, seed=plan.seed, full=full)
     rows += _scales(directions["mean_difference"])
     margins = {row["layer"]: row["estimate"] for row in rows if row["measure"] == "dev_margin"}
-    choosable = tuple(layer for layer in layers if margins[layer] > 0 and (layer < limit or len(layers) == 1))
     layer = best_layer(rows, [layer for layer in layers if layer < limit] or layers)
+    if given is not None:
+        directions[GIVEN] = measured(given, directions["mean_difference"], steering_pairs)
+        read, margins = read_given(directions[GIVEN], _cut(activations, both, (len(fit), len(held)))[1], plan.seed)
+        rows += read
+    choosable = tuple(layer for layer in layers if margins[layer] > 0 and (layer < limit or len(layers) == 1))
 
-    half_b, scale = ([pair for pair in part if _differs(pair, "response")] for part in (halves[1], dev))
+    half_b, scale = ([pair for pair in part if differs(pair, "response")] for part in (halves[1], dev))
     # what fits the score and what tests it are whole responses: where the sides differ late, a cut would miss it
     alone = [*half_b, *test]
     whole = collect_activations(model, alone, layers=layers, position="text")
@@ -112,9 +128,9 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
             index = layers.index(layer)
             high, low = scorer.score(read_test.creative[index]), scorer.score(read_test.boring[index])
             test_margins = (high - low).numpy().astype(float)
-            test_margins[[not _differs(pair, "response") for pair in test]] = np.nan
+            test_margins[[not differs(pair, "response") for pair in test]] = np.nan
     if full:
-        sides = [[getattr(pair, side) for pair in both] for side in _sides(plan.position)]
+        sides = [[getattr(pair, side) for pair in both] for side in sides_read(plan.position)]
         rows += lexical_controls(embedded_texts(model, sides), sides, activations.topics, folds, seed=plan.seed)
     return Concept(
         name=name,
@@ -128,17 +144,6 @@ def prepare(model: Model, name: str, pairs: Sequence[ContrastivePair], plan: Pla
         rows=[{"concept": name, **row} for row in rows],
         choosable=choosable,
     )
-
-
-def _sides(position: str) -> tuple[str, str]:
-    """The fields that a position rule reads."""
-    return ("creative_response", "boring_response") if position in ("response", "text") else ("creative", "boring")
-
-
-def _differs(pair: ContrastivePair, position: str) -> bool:
-    """Whether there is anything to read: a pair may have the same instructions on both sides, or the same responses."""
-    one, other = (getattr(pair, side) for side in _sides(position))
-    return one != other
 
 
 def _check_topics(name: str, half_a: Sequence[ContrastivePair], plan: Plan) -> None:
@@ -169,9 +174,9 @@ def nuisance_directions(model: Model, concept: Concept, plan: Plan) -> dict[str,
     if plan.position == "response":
         train = concept.steering_pairs
         topics = set(train.topics)
-        pairs = [pair for pair in concept.splits["train"] if pair.topic in topics and _differs(pair, "response")]
+        pairs = [pair for pair in concept.splits["train"] if pair.topic in topics and differs(pair, "response")]
         lengths = torch.tensor(
-            [[float(len(model.encode_text(getattr(pair, side)))) for pair in pairs] for side in _sides("response")]
+            [[float(len(model.encode_text(getattr(pair, side)))) for pair in pairs] for side in sides_read("response")]
         )
         found["length"] = length_direction(train, lengths)
     for name in NUISANCES:
@@ -184,7 +189,7 @@ def nuisance_directions(model: Model, concept: Concept, plan: Plan) -> dict[str,
 
 def nuisance_rows(concept: Concept, nuisances: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Cosines of the steering direction with the nuisance directions."""
-    directions = concept.directions["mean_difference"]
+    directions = concept.steering
     rows = nuisance_cosines(directions.vectors, nuisances, directions.layers)
     return [{"concept": concept.name, **row} for row in rows]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from creativity_lens.activations import Activations, Source, source_dict
 from creativity_lens.errors import InputError
+from creativity_lens.html_tables import html_table, with_interval
 from creativity_lens.layers import layer_ranges
 from creativity_lens.models import Model
 from creativity_lens.tensor_files import load_tensors, save_tensors
@@ -124,6 +125,22 @@ class Directions:
         held = f"layers {layer_ranges(self.layers)}, {self.source.n_pairs} pairs"
         return f"Directions({self.method}, {held}, {self.source.model})"
 
+    def _repr_html_(self) -> str:
+        dev = dict(self.dev)
+        told = any(f"auc@{layer}" in dev for layer in self.layers)
+        rows = [
+            [str(layer), f"{gap:.4g}", f"{norm:.4g}"]
+            + ([with_interval(*(dev.get(f"auc{end}@{layer}") for end in ("", "_low", "_high")))] if told else [])
+            for layer, gap, norm in zip(self.layers, self.gaps.tolist(), self.residual_norms.tolist(), strict=True)
+        ]
+        title = f"Directions of {self.source.model}: {self.method} of {self.source.n_pairs} pairs"
+        headings = ["layer", "gap", "median residual norm", *(["AUC, held out (95 % interval)"] if told else [])]
+        note = (
+            f"Positive is more {self.positive}. Position rule: {self.source.position}. Gap: what the two sides of the "
+            "pairs differ by along the direction; gap and norm in residual units."
+        )
+        return html_table(title, headings, rows, note)
+
 
 _TENSORS = ("vectors", "gaps", "residual_norms", "centers")
 
@@ -136,29 +153,41 @@ def _is_sound(directions: Directions) -> bool:
     rising = layers == sorted(set(layers)) and layers[0] >= 0 and layers[-1] < directions.n_layers
     whole = all(type(layer) is int for layer in layers)
     finite = all(bool(getattr(directions, name).isfinite().all()) for name in _TENSORS)
-    return rising and whole and finite and len(wide) == 2 and shapes == [wide, flat, flat, wide]
+    unit = bool(((torch.linalg.vector_norm(directions.vectors, dim=-1) - 1).abs() < 1e-3).all())
+    return rising and whole and finite and unit and len(wide) == 2 and shapes == [wide, flat, flat, wide]
 
 
 def check_model(directions: Directions, model: Model, name: str) -> None:
-    """Refuse directions that were measured on another model, by the first thing that differs.
+    """Refuse directions that were measured on another model, by the first thing that differs."""
+    refuse_other_model(
+        directions.source,
+        model,
+        d_model=directions.vectors.shape[1],
+        n_layers=directions.n_layers,
+        name=name,
+        what="directions",
+    )
+
+
+def refuse_other_model(source: Source, model: Model, *, d_model: int, n_layers: int, name: str, what: str) -> None:
+    """Refuse `what` was measured on another model, by the first thing that differs; `name` is its file.
 
     Equal weights without a revision on one side (a folder copied from the hub) are the same model.
     """
-    source = directions.source
     revised = None not in (source.revision, model.revision)
     expected: list[tuple[str, object, object]] = [
-        ("d_model", directions.vectors.shape[1], model.d_model),
-        ("n_layers", directions.n_layers, model.n_layers),
+        ("d_model", d_model, model.d_model),
+        ("n_layers", n_layers, model.n_layers),
         ("config hash", source.config_hash, model.config_hash),
         ("revision", source.revision if revised else None, model.revision if revised else None),
         ("weights hash", source.weights_hash, model.weights_hash),
     ]
-    for what, theirs, ours in expected:
+    for kind, theirs, ours in expected:
         if theirs != ours:
             there, here = str(theirs)[:19], str(ours)[:19]  # "sha256:" and 12 of its 64 characters
             raise InputError(
-                f"{name}: directions of {source.model} ({what} {there}), expected {model.name} ({what} {here}); "
-                "measure directions on this model, or load the model they were measured on."
+                f"{name}: {what} of {source.model} ({kind} {there}), expected {model.name} ({kind} {here}); "
+                f"measure {what} on this model, or load the model they were measured on."
             )
 
 

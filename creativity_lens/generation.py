@@ -132,7 +132,8 @@ def generate_rows(
     else:
         size = int(batch_rows)
     results: list[Generation | None] = [None] * len(rows)
-    with track(description, len(rows) * max_new_tokens, unit="tokens") as advance, torch.inference_mode():
+    bar = track(description, len(rows) * max_new_tokens, unit="tokens", quiet=on_step is not None)
+    with bar as advance, torch.inference_mode():
         start = 0
         while start < len(order):
             batch = order[start : start + size]

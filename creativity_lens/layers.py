@@ -3,6 +3,7 @@
 Layers count from 0. How they are written can be checked before any model is there; whether they exist, only with it.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,11 @@ def _range(part: str, whole: str) -> tuple[int, int]:
     if int(last) < int(first):
         raise InputError(f"layers: expected a rising range such as 0-7, got '{part.strip()}'.")
     return int(first), int(last)
+
+
+def drawn_only(n_layers: int) -> int:
+    """The first layer of the last fifth, which is drawn and never chosen: pushing there mostly picks words."""
+    return math.ceil(0.8 * n_layers)
 
 
 def layer_ranges(layers: Sequence[int]) -> str:

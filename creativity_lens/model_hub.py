@@ -89,6 +89,17 @@ def _built_in_folder(name: str) -> Path:
     return data_folder() / "pocket" / name.removeprefix("pocket-")
 
 
+def local_folder(name: str | Path, revision: str | None = None) -> Path | None:
+    """Where a model's files are on this machine, complete or not; None for one of the hub that no cache holds.
+
+    Nothing is fetched. Raises `InputError` for a name that means nothing, and for a folder that is not there.
+    """
+    model_id, folder = resolve_name(name)
+    if model_id in BUILT_IN:
+        return _built_in_folder(model_id)
+    return folder if folder is not None else cached_folder(model_id, revision)
+
+
 def cached_folder(repo: str, revision: str | None = None) -> Path | None:
     """The snapshot of a repository in the hub's local cache, complete or not; None where there is none."""
     from huggingface_hub import constants, try_to_load_from_cache

@@ -11,32 +11,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from creativity_lens import loading
+from creativity_lens import loading, tokens
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
 from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
 from creativity_lens.model_hub import Found, Listing, find_model
 from creativity_lens.native import Native
-from creativity_lens.tokens import chat_text, choose_template, load_tokenizer, own_tokens, text_pieces, token_bytes
+from creativity_lens.tokens import EncodedPrompt
 
 ResidualHook = Callable[[Tensor], Tensor | None]
 
 
 class _LastLayerReached(Exception):  # noqa: N818  it is no error
     """Raised inside a hook to leave the forward pass once the last wanted block has run."""
-
-
-class EncodedPrompt(NamedTuple):
-    """A prompt as the model sees it: token ids, and which of them are the prompt's own words (not template tokens)."""
-
-    ids: tuple[int, ...]
-    own: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +99,11 @@ class Model:
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Token ids of plain text, without any special token."""
-        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return self.encode_texts([text])[0]
+
+    def encode_texts(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Token ids of many plain texts, in one call of the tokenizer; `InputError` for one that is no Unicode."""
+        return tokens.encode_all(self.tokenizer, texts)
 
     def encode_prompt(self, prompt: str) -> EncodedPrompt:
         """A prompt as the model is to be asked: in its chat template, or as plain text followed by a line break.
@@ -116,12 +113,12 @@ class Model:
         length or more, and for a template that takes no user message.
         """
         if self.template == "chat":
-            whole, spans = chat_text(self.tokenizer, prompt)
+            whole, spans = tokens.chat_text(self.tokenizer, prompt)
             front: tuple[int, ...] = ()
         else:
             whole, spans, front = prompt + "\n", [(0, len(prompt))], self.start_ids
         encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        own = own_tokens(whole, encoded["offset_mapping"], spans)
+        own = tokens.own_tokens(whole, encoded["offset_mapping"], spans)
         ids = front + tuple(encoded["input_ids"])
         if len(ids) >= self.context:
             raise InputError(
@@ -129,6 +126,12 @@ class Model:
                 f"shorten {prompt[:60]!r}..."
             )
         return EncodedPrompt(ids, (False,) * len(front) + own)
+
+    def encode_turns(self, turns: Sequence[str]) -> tuple[int, ...]:
+        """A conversation in the chat template: turns alternate, the user's first and last. Needs a chat model."""
+        if self.template != "chat":
+            raise InputError(f"{self.name}: expected a chat model for a conversation; it has no chat template in use.")
+        return tuple(self.tokenizer(tokens.turns_text(self.tokenizer, turns), add_special_tokens=False).input_ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens left out."""
@@ -139,11 +142,11 @@ class Model:
 
         A token that ends inside a character gives "", the one that completes it gives the character.
         """
-        return text_pieces([int(index) for index in ids], self._token_bytes, self.decode)
+        return tokens.text_pieces([int(index) for index in ids], self._token_bytes, self.decode)
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:
-        return token_bytes(self.tokenizer)
+        return tokens.token_bytes(self.tokenizer)
 
     def forward(
         self,
@@ -251,7 +254,7 @@ def load_model(
     chosen = loading.choose_dtype(dtype, place, stored_dtype(files.stored))
     loading.refuse_too_large(found.id, files.stored, chosen, place, fused=files.fused, gpus=gpus)
     with loading.quiet_loaders():
-        tokenizer = load_tokenizer(found.files.folder, found.id)
+        tokenizer = tokens.load_tokenizer(found.files.folder, found.id)
         bridge = _boot(found, loading.DTYPES[chosen], place, gpus)
     return Model(
         name=str(name),
@@ -259,7 +262,7 @@ def load_model(
         revision=found.commit,
         bridge=bridge,
         tokenizer=tokenizer,
-        template=choose_template(tokenizer, template, found.id),
+        template=tokens.choose_template(tokenizer, template, found.id),
         config_hash=config_hash(files.config),
         weights_hash=weights_hash(files.weights, commit=found.commit),
         device=torch.device(bridge.cfg.device),

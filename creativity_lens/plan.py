@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.layers import check_layers
+from creativity_lens.prompts import ContrastivePair
 
-METHODS = ("mean_difference", "first_component")
+GIVEN = "given"  # directions from a file, instead of the pairs' own
+METHODS = ("mean_difference", "first_component", GIVEN)
 UNITS = ("norm", "gap", "raw")
 POSITIONS = ("response", "instruction", "last")
 FEWEST_CONTROLS = 19  # (1 + 0) / (19 + 1) is the largest p that can still be 0.05
@@ -80,6 +82,22 @@ class Plan:
     def baseline(self) -> int:
         """Samples without steering: many, since every condition is compared with them."""
         return 2 * self.samples
+
+
+def sides_read(position: str) -> tuple[str, str]:
+    """The fields of a pair that a position rule reads."""
+    return ("creative_response", "boring_response") if position in ("response", "text") else ("creative", "boring")
+
+
+def differs(pair: ContrastivePair, position: str) -> bool:
+    """Whether there is anything to read: a pair may have the same instructions on both sides, or the same responses."""
+    one, other = (getattr(pair, side) for side in sides_read(position))
+    return one != other
+
+
+def position_for(pairs: Sequence[ContrastivePair]) -> str:
+    """The position rule that "auto" stands for: "instruction" where all responses are equal, as in a gate's pairs."""
+    return "response" if any(differs(pair, "response") for pair in pairs) else "instruction"
 
 
 PRESETS = {

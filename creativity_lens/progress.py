@@ -1,12 +1,15 @@
 """Progress on standard error: rates and time left in a terminal or a notebook, silence elsewhere."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def track(description: str, total: int, *, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Yield `advance(n)`; the bar goes away when the block ends.
+def track(
+    description: str, total: int, *, unit: str = "", quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(n)`; the bar goes away when the block ends. `quiet` draws none.
 
     >>> with track("reading", 3) as advance:
     ...     advance(3)
@@ -31,7 +34,10 @@ def track(description: str, total: int, *, unit: str = "") -> Iterator[Callable[
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    shown = console.file.isatty() or console.is_jupyter  # is_terminal would also believe FORCE_COLOR, as CI sets it
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    # rich draws by widgets in a notebook, and warns where there are none
+    drawn = importlib.util.find_spec("ipywidgets") is not None
+    # is_terminal would also believe FORCE_COLOR, as CI sets it
+    shown = drawn if console.is_jupyter else console.file.isatty()
+    with Progress(*columns, console=console, transient=True, disable=quiet or not shown) as progress:
         task = progress.add_task(description, total=total)
         yield lambda n: progress.advance(task, n)

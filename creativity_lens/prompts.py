@@ -15,6 +15,7 @@ from typing import Any
 
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import data_folder, sha256_text, write_text
+from creativity_lens.html_tables import html_table
 from creativity_lens.rows import (
     check_all_or_none,
     check_fields,
@@ -30,7 +31,8 @@ KINDS = ("premise", "manner", "response")
 SPLITS = ("train", "dev", "test")
 CONTROLS = ("register", "sentiment", "formality")
 ADVERSARIAL = "adversarial"
-SHIPPED = (ADVERSARIAL, *(f"control_{name}" for name in CONTROLS))  # beside the pairs themselves
+GATE = "gate_pairs"
+SHIPPED = (ADVERSARIAL, *(f"control_{name}" for name in CONTROLS), GATE)  # beside the pairs themselves
 
 _FEWEST_PAIRS = 8
 _FEWEST_CLUSTERS = 8  # no interval is given below 8 clusters, so the test split gets 8 topics as soon as it can
@@ -54,6 +56,17 @@ class ContrastivePair:
     boring: str
     creative_response: str
     boring_response: str
+
+    def __repr__(self) -> str:
+        return f"ContrastivePair({self.id!r}, {self.kind}, split {self.split})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["instruction", self.creative, self.boring],
+            ["response", self.creative_response, self.boring_response],
+        ]
+        title = f"{self.id}: topic {self.topic}, domain {self.domain}, kind {self.kind}, split {self.split}"
+        return html_table(title, ["", "creative", "boring"], rows, f"Neutral instruction: {self.neutral}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,8 @@ def load_shipped(name: str) -> list[ContrastivePair]:
     """One of the `SHIPPED` files beside the pairs.
 
     "adversarial" holds the pairs that a score of surface features gets wrong; their `domain` is the contrast, their
-    `creative` side the one that should score higher.
+    `creative` side the one that should score higher. "gate_pairs" holds requests alone: creative ones against factual,
+    arithmetic and safety-critical ones, which `domain` names; the two responses of a pair are equal.
     """
     check_choice("file", name, SHIPPED)
     return load_pairs(data_folder() / "contrastive_pairs" / f"{name}.jsonl")
@@ -129,14 +143,13 @@ def fingerprint(pairs: Sequence[ContrastivePair]) -> str:
     return hashlib.sha256(_canonical(pairs).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def load_prompts(path: str | Path | None = None) -> tuple[list[Prompt], list[Prompt]]:
-    """Read prompts as (dev, test); None is the set that ships with the package.
+def read_prompts(path: str | Path) -> list[Prompt]:
+    """The prompts of a file, in its order, whatever their splits: JSONL with `text`, or plain text, one prompt a line.
 
-    A file is JSONL with `text` and, optionally, `id` and `split` ("dev" or "test", on all rows or on none); or plain
-    text, one prompt a line. Without splits a third of the prompts, drawn by the hash of their texts, is dev. A prompt
-    without an id is named after its text, so that it keeps its name when other rows are added or moved.
+    Optional fields are `id` and `split` ("dev" or "test", on all rows or on none). A prompt without an id is named
+    after its text, so that it keeps its name when other rows are added or moved. Blank lines are passed over.
     """
-    file = Path(path) if path is not None else data_folder() / "contrastive_pairs" / "prompts.jsonl"
+    file = Path(path)
     lines = read_lines(file, "a file of prompts (JSONL, or plain text with one prompt a line)")
     is_jsonl = file.suffix.lower() in {".json", ".jsonl", ".ndjson"} or lines[0][1].lstrip().startswith("{")
     numbered = []
@@ -153,7 +166,16 @@ def load_prompts(path: str | Path | None = None) -> tuple[list[Prompt], list[Pro
     check_once(file, "text", [(number, prompt.text) for number, prompt in numbered])
     check_once(file, "id", [(number, prompt.id) for number, prompt in numbered])
     check_all_or_none(file, "split", [(number, prompt.split) for number, prompt in numbered])
-    prompts = [prompt for _, prompt in numbered]
+    return [prompt for _, prompt in numbered]
+
+
+def load_prompts(path: str | Path | None = None) -> tuple[list[Prompt], list[Prompt]]:
+    """Read prompts (see `read_prompts`) as (dev, test); None is the set that ships with the package.
+
+    Without splits a third of the prompts, drawn by the hash of their texts, is dev.
+    """
+    file = Path(path) if path is not None else data_folder() / "contrastive_pairs" / "prompts.jsonl"
+    prompts = read_prompts(file)
     if prompts[0].split is None:
         by_hash = sorted(prompts, key=lambda prompt: sha256_text("prompts", prompt.text))
         dev_ids = {prompt.id for prompt in by_hash[: max(1, round(len(prompts) / 3))]}

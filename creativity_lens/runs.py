@@ -12,6 +12,7 @@ from creativity_lens.files import whole_file, write_text
 
 RUN_FILE = "run.json"
 DIRECTIONS_FILE = "directions.safetensors"
+SCORER_FILE = "scorer.safetensors"  # of a run in which a layer reads the concept
 TABLE_FILE = "sweep.csv"  # there as soon as anything was measured
 
 
@@ -64,6 +65,12 @@ def find_run(folder: str | Path) -> Path:
     if not (folder / RUN_FILE).is_file():
         raise InputError(f"{folder}: expected a run folder with {RUN_FILE}, as `clens sweep` writes.")
     return folder
+
+
+def newest_run(file: str, within: str | Path = "runs") -> Path | None:
+    """The folder below `within` whose run began last among those that hold `file`; None where there is none."""
+    found = [(str(_creation(path.parent) or ""), path.parent) for path in Path(within).glob(f"*/{file}")]
+    return max(found, default=("", None))[1]
 
 
 def _marker() -> str:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from creativity_lens.html_tables import html_text
+from creativity_lens.layers import layer_ranges
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -28,3 +31,19 @@ class Generation:
     text: str
     token_ids: tuple[int, ...]  # without the prompt and without an end token
     probe: float  # mean projection with the edit in place, where a probe was given; NaN else
+
+    @property
+    def condition(self) -> str:
+        """What it was generated under, in a few words."""
+        push = "unsteered"
+        if self.layers:
+            where = f"layer{'s' if len(self.layers) > 1 else ''} {layer_ranges(self.layers)}"
+            dose = "ablated" if self.mode == "ablate" else f"strength {self.strength:.3g}"
+            push = f"{where}, {dose}" if self.mode == "add" else f"{where}, {dose} ({self.mode})"
+        return f"{push}, seed {self.seed}, temperature {self.temperature:g}"
+
+    def __repr__(self) -> str:
+        return f"Generation({self.condition}, {len(self.token_ids)} tokens: {self.text[:40]!r})"
+
+    def _repr_html_(self) -> str:
+        return html_text(f"Prompt {self.prompt_id}: {self.condition}", self.text)

@@ -33,7 +33,9 @@ def edit_grid(concept: Concept, plan: Plan, *, small: bool = False) -> list[Stee
 
     Where the first component all but equals the mean difference, and both were asked for, it is left out.
     """
-    methods = plan.methods[:1] if small else plan.methods
+    # a positive control has directions of its own where the main concept's were given
+    methods = tuple(method for method in plan.methods if method in concept.directions) or ("mean_difference",)
+    methods = methods[:1] if small else methods
     strengths = plan.strengths[1:3] or plan.strengths if small else plan.strengths
     return [
         along(concept, method, layer, fraction_of(concept, layer, strength, plan.strength_unit))

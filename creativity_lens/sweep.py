@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from creativity_lens.activations import source_dict
 from creativity_lens.beside import adversarial_contrasts, against_prompt, against_temperature, gain_left, second_reader
 from creativity_lens.cells import Cell
 from creativity_lens.choice import Choice, best_layers, choose, describe_choice, layer_shares
-from creativity_lens.concept import Concept, dev_scores, drawn_only, nuisance_directions, nuisance_rows, prepare
+from creativity_lens.concept import Concept, dev_scores, nuisance_directions, nuisance_rows, prepare
 from creativity_lens.conditions import (
     Condition,
     Measured,
@@ -29,8 +30,10 @@ from creativity_lens.conditions import (
     write_texts,
 )
 from creativity_lens.controls import control_edits
-from creativity_lens.directions import with_dev_scores
+from creativity_lens.directions import Directions, with_dev_scores
 from creativity_lens.files import plain
+from creativity_lens.given import SHARED_NOISE, plan_for
+from creativity_lens.layers import drawn_only
 from creativity_lens.ledger import Ledger
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
@@ -53,7 +56,9 @@ from creativity_lens.stages import (
 from creativity_lens.statistics import t_interval
 from creativity_lens.tables import texts_frame
 from creativity_lens.verdict import Verdict, blind, judge, with_control
+from creativity_lens.yardstick import yardstick_of
 
+OWN = ("mean_difference",)
 SHOWN = ("unsteered", "chosen", "layer", "negated", "prompted", "isotropic")  # in the report, word by word
 
 
@@ -80,14 +85,16 @@ def sweep_layers(
     control: str | None = "auto",
     seed: int | None = None,
     sides: Sides | None = None,
+    directions: Directions | None = None,
     out: str | Path | None = None,
     command: str = "",
 ) -> Sweep:
     """Sweep strength against depth: which layer steers, how well, against which controls.
 
     `prompts` is (dev, test); `control` names the positive control ("register", "sentiment", None for none; "auto" takes
-    register for the built-in models); `sides` names what the pairs contrast, where that is not creativity; `out` is a
-    new folder that is written to as stages end. Raises `InputError` for pairs, prompts or a plan that do not fit the
+    register for the built-in models); `sides` names what the pairs contrast, where that is not creativity; with
+    `directions` those are pushed along instead of the pairs' own, and judged alike; `out` is a new folder that is
+    written to as stages end. Raises `InputError` for pairs, prompts or a plan that do not fit the
     model or each other, and for a folder that holds another run.
 
     >>> sweep = sweep_layers(load_model("pocket-chat"), load_pairs(), seed=0)     # doctest: +SKIP
@@ -97,6 +104,7 @@ def sweep_layers(
     if seed is not None:
         plan = replace(plan, seed=seed)
     sides = sides or Sides()
+    plan = plan_for(directions, model, plan)
     pairs = list(pairs) if pairs is not None else load_pairs()
     dev, test = prompts or load_prompts()
     if control == "auto":
@@ -106,29 +114,41 @@ def sweep_layers(
     described = describe_run(model, reader, pairs, dev, test, plan, command, sides)
     with new_run(out, model.name) if out is not None else nullcontext() as folder:
         ledger = Ledger(folder, {"name": folder.resolve().name if folder else model.name, **described})
-        concepts, kl, nuisances = _read_out(model, pairs, sides, control, plan, ledger)
+        if directions is not None:
+            ledger.run |= {"given": {"method": directions.method, "source": source_dict(directions.source)}}
+            ledger.run["warnings"].append(SHARED_NOISE)
+        concepts, kl, nuisances = _read_out(model, pairs, sides, control, plan, directions, ledger)
         main, verdicts = concepts[0], {}
         if not plan.screen_only and main.scorer is not None and main.choosable:
             choices = _dev_stage(model, concepts, dev, plan, kl, ledger)
             verdicts = _test_stage(model, reader, concepts, choices, test, plan, kl, nuisances, sides, ledger)
         _conclude(concepts, verdicts, plan, ledger)
         method = plan.methods[0]
-        directions = with_dev_scores(main.directions[method], dev_scores(main.rows, method))
-        directions = replace(directions, positive=sides.creative)
-        sweep = Sweep(*ledger.frames(), plain(ledger.run), directions)
+        found = with_dev_scores(main.directions[method], dev_scores(main.rows, method))
+        found = replace(found, positive=sides.creative)
+        with ledger.step("scorer"):
+            yardstick = yardstick_of(model, main, sides)
+        sweep = Sweep(*ledger.frames(), plain(ledger.run), found, yardstick)
         if folder is not None:
             sweep.save(folder)
     return sweep
 
 
 def _read_out(
-    model: Model, pairs: list[ContrastivePair], sides: Sides, control: str | None, plan: Plan, ledger: Ledger
+    model: Model,
+    pairs: list[ContrastivePair],
+    sides: Sides,
+    control: str | None,
+    plan: Plan,
+    given: Directions | None,
+    ledger: Ledger,
 ) -> tuple[list[Concept], dict[str, dict[CellKey, float]], dict[str, Any]]:
     """Directions, read-out and screening of the main concept and of the positive control."""
     with ledger.step("read-out"):
-        concepts = [prepare(model, sides.concept, pairs, plan, full=True)]
+        concepts = [prepare(model, sides.concept, pairs, plan, full=True, given=given)]
         if control is not None and not plan.screen_only:
-            theirs = replace(plan, position="response")  # a control's instructions do not differ
+            # a control's instructions do not differ, and it has directions of its own
+            theirs = replace(plan, position="response", methods=OWN if given is not None else plan.methods)
             concepts.append(prepare(model, control, load_control(control), theirs, full=False))
         nuisances = nuisance_directions(model, concepts[0], plan)
         if sides.are_default and concepts[0].scorer is not None:
@@ -143,7 +163,7 @@ def _read_out(
         for concept in concepts:
             rows, kl[concept.name] = screen_grid(model, concept, plan, small=concept is not concepts[0])
             ledger.rows += rows
-    directions = concepts[0].directions["mean_difference"]
+    directions = concepts[0].steering
     limit = drawn_only(model.n_layers)
     ledger.run |= {
         "layers": list(directions.layers),

@@ -91,14 +91,23 @@ def texts_frame(
 
 
 def write_run(
-    folder: Path, table: pd.DataFrame, texts: pd.DataFrame, scores: pd.DataFrame, run: Mapping[str, Any]
+    folder: Path,
+    table: pd.DataFrame,
+    texts: pd.DataFrame,
+    scores: pd.DataFrame,
+    run: Mapping[str, Any],
+    *,
+    beside: Sequence[str] = (),
 ) -> None:
-    """Write the tables and run.json, each file whole; run.json last, with the others' hashes."""
+    """Write the tables and run.json, each file whole; run.json last, with the others' hashes.
+
+    `beside` names files of the run that are there already and whose hashes belong with them.
+    """
     write_with(folder / TABLE_FILE, lambda path: table.to_csv(path, index=False))
     if len(texts):
         write_with(folder / TEXTS_FILE, lambda path: texts.to_parquet(path, index=False))
         write_with(folder / SCORES_FILE, lambda path: scores.to_parquet(path, index=False))
-    names = (TABLE_FILE, TEXTS_FILE, SCORES_FILE) if len(texts) else (TABLE_FILE,)
+    names = (TABLE_FILE, *((TEXTS_FILE, SCORES_FILE) if len(texts) else ()), *beside)
     write_json(folder / RUN_FILE, {**run, "files": {name: sha256_of(folder / name) for name in names}})
 
 

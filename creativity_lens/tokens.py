@@ -7,13 +7,21 @@ import codecs
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from creativity_lens.errors import InputError
 from creativity_lens.model_files import one_line
 from creativity_lens.model_names import is_base
 
 Span = tuple[int, int]
+
+
+class EncodedPrompt(NamedTuple):
+    """A prompt as the model sees it: token ids, and which of them are the prompt's own words (not template tokens)."""
+
+    ids: tuple[int, ...]
+    own: tuple[bool, ...]
+
 
 _ELSE = "load the model with template='none'."
 
@@ -45,6 +53,21 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         raise InputError(f"{name}: expected a fast tokenizer, which knows where words lie; add its tokenizer.json.")
     tokenizer.model_max_length = int(1e9)  # prompts are held to the context with an error instead of a log line
     return tokenizer
+
+
+def encode_all(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    """Token ids of plain texts, without any special token. Raises `InputError` for a text that holds a surrogate."""
+    texts = list(texts)
+    if not texts:  # tokenizers raise
+        return []
+    try:
+        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False).input_ids
+    except TypeError:  # what the tokenizer says of a text that it cannot take
+        odd = next((text for text in texts if any("\ud800" <= letter <= "\udfff" for letter in text)), None)
+        if odd is None:
+            raise
+        raise InputError(f"text {odd[:40]!r}: holds a lone surrogate, which is no character; remove it.") from None
+    return [tuple(ids) for ids in encoded]
 
 
 def choose_template(tokenizer: Any, template: str, name: str) -> str:
@@ -79,6 +102,27 @@ def chat_text(tokenizer: Any, prompt: str) -> tuple[str, list[Span]]:
     raise InputError(
         f"chat template: expected one that takes a user message, got one that does not ({reason}); {_ELSE}"
     )
+
+
+def turns_text(tokenizer: Any, turns: Sequence[str]) -> str:
+    """The chat template around a conversation, up to where the next answer begins.
+
+    Turns alternate, the user's first and last. Raises `InputError` when the template takes no such conversation.
+    """
+    reason = "it drops a turn"
+    for form in _FORMS:
+        messages = form(turns[0])
+        for number, turn in enumerate(turns[1:], start=1):
+            message = form(turn)[-1]
+            messages.append({**message, "role": "assistant"} if number % 2 else message)
+        try:
+            whole = _render(tokenizer, messages)
+        except Exception as error:  # a template is a program from elsewhere: it can fail in any way
+            reason = one_line(error)
+            continue
+        if turns[-1].strip() in whole:
+            return whole
+    raise InputError(f"chat template: expected one that takes a conversation, got one that does not ({reason}).")
 
 
 def _render(tokenizer: Any, messages: list[dict[str, Any]]) -> str:

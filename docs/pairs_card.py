@@ -7,16 +7,21 @@ import argparse
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 import creativity_lens as cl
 from creativity_lens.concept import embedded_texts
+from creativity_lens.gating import LayerThreshold, fit_thresholds
+from creativity_lens.leaks import character_scores, feature_columns, word_scores
 from creativity_lens.lint import Finding, lint_form
 from creativity_lens.prompts import (
+    GATE,
     KINDS,
     SHIPPED,
     ContrastivePair,
@@ -30,6 +35,13 @@ from creativity_lens.statistics import Estimate, auc_interval, paired_accuracy
 CARD = Path(__file__).parent.parent / "data" / "contrastive_pairs" / "README.md"
 MODELS = ("pocket-chat", "pocket-base")
 PARTS = ("all", "train", "dev", "test")
+COUNTED: dict[str, Callable[[str], int]] = {
+    "question marks": lambda text: text.count("?"),
+    "digits": lambda text: sum(letter.isdigit() for letter in text),
+    "commas": lambda text: text.count(","),
+    "characters": len,
+}
+SHUFFLES = 99
 FIELDS = {"response": ("creative_response", "boring_response"), "instruction": ("creative", "boring")}
 
 
@@ -41,6 +53,7 @@ def main() -> None:
     pairs = cl.load_pairs()
     sections = {"counts": counts(pairs), "lint": lint_table(cl.lint_pairs(pairs)), "form": form_table()}
     sections |= {name: readout_table(name, pairs) for name in MODELS}
+    sections |= {"gate words": gate_words_table()} | {f"gate {name}": gate_table(name) for name in MODELS}
     if options.write:
         card = CARD.read_text(encoding="utf-8")
         for name, text in sections.items():
@@ -138,6 +151,66 @@ def readout_table(name: str, pairs: Sequence[ContrastivePair]) -> str:
     return "\n\n".join(tables)
 
 
+def gate_words_table() -> str:
+    """What the words and the form of the gate's requests give away: AUC of creative against careful ones."""
+    gate = load_shipped(GATE)
+    texts = ([pair.creative for pair in gate], [pair.boring for pair in gate])
+    columns = {"bag of words": word_scores(gate, texts), "character n-grams": character_scores(gate, texts)}
+    columns |= feature_columns(texts)
+    for name, count in COUNTED.items():
+        columns[name] = tuple(np.array([float(count(text)) for text in side]) for side in texts)
+    topics = [pair.topic for pair in gate]
+    lines = [[name, _shown(auc_interval(high, low, topics))] for name, (high, low) in columns.items()]
+    return _table(["requests", "AUC (95 % interval)"], lines)
+
+
+def gate_table(name: str) -> str:
+    """How well a gate of each layer decides: AUC on dev and test, the threshold fitted on dev and judged on test."""
+    model, parts = cl.load_model(name), cl.split_pairs(load_shipped(GATE))
+    gate = [pair for part in parts for pair in part]
+    dev, test = len(parts[0]), len(parts[0]) + len(parts[1])
+    fold = [(list(range(dev)), list(range(dev, len(gate))))]
+    topics = [pair.topic for pair in gate]
+    texts = [[getattr(pair, field) for pair in gate] for field in FIELDS["instruction"]]
+    activations = cl.collect_activations(model, gate, position="instruction")
+    sides = (activations.creative, activations.boring)
+
+    def fitted(high: Any, low: Any) -> list[LayerThreshold]:
+        halves = ((high[:, dev:test], low[:, dev:test]), (high[:, test:], low[:, test:]))
+        return fit_thresholds(range(len(high)), *halves, topics[test:], seed=0)
+
+    lines = []
+    tfidf = TfidfVectorizer(sublinear_tf=True).fit([text for side in texts for text in side[:dev]])
+    words = [torch.from_numpy(tfidf.transform(side).toarray()).float()[None] for side in texts]
+    for label, read in (
+        ("", sides),
+        ("token embeddings", embedded_texts(model, texts)),
+        ("tf-idf", (words[0], words[1])),
+    ):
+        high, low = read_folds(read, fold)
+        for found in fitted(high, low):
+            area = auc_interval(
+                high[found.layer, dev:].astype(float), low[found.layer, dev:].astype(float), topics[dev:]
+            )
+            lines.append([label or found.layer, _shown(area), f"{found.dev:.2f}", _shown(found.test)])
+    chosen = max(fitted(*read_folds(sides, fold)), key=lambda each: (each.dev, each.margin))
+    generator, judged = torch.Generator().manual_seed(0), []
+    for _ in range(SHUFFLES):
+        signs = torch.randint(0, 2, (len(gate),), generator=generator) * 2.0 - 1.0
+        high, low = read_folds(sides, fold, signs)
+        flipped = (signs < 0).numpy() & (np.arange(len(gate)) < test)  # train's and dev's labels; test's stay true
+        found = fitted(np.where(flipped, low, high), np.where(flipped, high, low))
+        judged.append(max(found, key=lambda each: (each.dev, each.margin)).test.value)
+    low_end, high_end = np.quantile(judged, [0.025, 0.975])
+    title = (
+        f"`{name}`: layer {chosen.layer} is the gate. The same with labels flipped by coin on train and dev, the layer "
+        f"chosen as ever: {np.mean(judged):.2f} of the test requests right, 95 % of {SHUFFLES} shuffles within "
+        f"{low_end:.2f} to {high_end:.2f}."
+    )
+    headings = ["layer", "AUC, dev and test", "right on dev", "right on test (95 % interval)"]
+    return f"{title}\n\n{_table(headings, lines)}"
+
+
 def _both(rows: Sequence[dict[str, Any]], condition: str, layer: int | None) -> str:
     found = {
         row["measure"]: row
@@ -154,6 +227,8 @@ def _both(rows: Sequence[dict[str, Any]], condition: str, layer: int | None) -> 
 
 
 def _shown(estimate: Estimate) -> str:
+    if np.isnan(estimate.value):
+        return ""
     if not estimate.has_interval:
         return f"{estimate.value:.2f}" if estimate.value % 1 else f"{estimate.value:.0f}"
     return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

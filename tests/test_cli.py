@@ -7,11 +7,11 @@ import shlex
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import typer
+from commands import refused, run
 from fake_pairs import make_pairs, write_rows
 from full_disk import full_disk
 
@@ -20,7 +20,6 @@ from creativity_lens import models as models_module
 from creativity_lens import sweep as sweep_module
 from creativity_lens.cli import app, layers, main
 from creativity_lens.files import data_folder
-from creativity_lens.models import Model
 from creativity_lens.prompts import write_pairs
 from creativity_lens.result import Sweep
 
@@ -38,48 +37,6 @@ def here(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    """A model that loads is a mistake: what is wrong was known before."""
-
-    def load_model(*args, **options):
-        raise AssertionError("the model was loaded")
-
-    monkeypatch.setattr(models_module, "load_model", load_model)
-
-
-@pytest.fixture
-def with_chat(monkeypatch, chat: Model):
-    """The built-in model, loaded once for all tests."""
-    monkeypatch.setattr(models_module, "load_model", lambda *args, **options: chat)
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def refused(capsys, *arguments: object) -> str:
-    """The one line on standard error; nothing on standard out, no file made or changed."""
-    before = everything(Path.cwd())
-    folders = {path for path in Path.cwd().rglob("*") if path.is_dir()}
-    status, out, err = run(capsys, *arguments)
-    assert status == 2, err
-    assert out == ""
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
-    assert err.startswith("clens: error: ")
-    assert err[:-1].isprintable()
-    assert everything(Path.cwd()) == before
-    assert {path for path in Path.cwd().rglob("*") if path.is_dir()} == folders
-    return err[len("clens: error: ") : -1]
 
 
 # -- light and documented ------------------------------------------------------------------------------------------
@@ -311,7 +268,7 @@ def test_options_of_sweep(capsys, no_model, arguments, said):
     [
         (["--layers", "two"], "layers: expected 'all', '0-7' or '2,4', got 'two'."),
         (["--method", "mean-difference"], "Did you mean 'mean_difference'?"),
-        (["--position", "text"], "position: expected one of response, instruction, last; got 'text'."),
+        (["--position", "text"], "position: expected one of auto, response, instruction, last; got 'text'."),
         (["--devices", "x"], "--devices: expected 'auto' or a whole number"),
         (["--out", "a.pt"], "--out a.pt: expected a name that ends in .safetensors."),
         (["--out", "none/a.safetensors"], "cannot be written (No such file or directory)"),

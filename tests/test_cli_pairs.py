@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from commands import run
 from pairs_files import exchangeable_pairs
 
 from creativity_lens import lint as lint_module
-from creativity_lens.cli import main
 from creativity_lens.lint import Finding
 from creativity_lens.prompts import load_pairs, write_pairs
 from creativity_lens.sides import Sides, write_sides
@@ -30,12 +30,6 @@ def here(tmp_path, monkeypatch):
 def file(here):
     write_pairs(here / "pairs.jsonl", [replace(pair, split=None) for pair in load_pairs()[:12]])
     return here / "pairs.jsonl"
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 def found_by(monkeypatch, *findings):

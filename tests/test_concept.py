@@ -11,8 +11,9 @@ from prepared import concept_of
 
 from creativity_lens import concept as module
 from creativity_lens.activations import collect_activations
-from creativity_lens.concept import dev_scores, drawn_only, embedded_texts, nuisance_directions, nuisance_rows, prepare
+from creativity_lens.concept import dev_scores, embedded_texts, nuisance_directions, nuisance_rows, prepare
 from creativity_lens.directions import balanced_flips, mean_difference
+from creativity_lens.layers import drawn_only
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
 from creativity_lens.prompts import fingerprint, halve_topics, load_pairs, split_pairs

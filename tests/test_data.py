@@ -8,9 +8,11 @@ from typer.testing import CliRunner
 
 from creativity_lens.cli.pairs import app
 from creativity_lens.files import data_folder
+from creativity_lens.leaks import feature_columns, word_scores
 from creativity_lens.prompts import (
     ADVERSARIAL,
     CONTROLS,
+    GATE,
     KINDS,
     SHIPPED,
     ContrastivePair,
@@ -23,6 +25,8 @@ from creativity_lens.prompts import (
     split_pairs,
     write_pairs,
 )
+from creativity_lens.sides import Sides, load_sides
+from creativity_lens.statistics import auc
 
 FOLDER = data_folder() / "contrastive_pairs"
 
@@ -132,6 +136,37 @@ def test_controls_are_36_pairs_that_differ_in_the_response_alone(control):
     assert [pair.id for pair in control if not pair.neutral == pair.creative == pair.boring] == []
     assert [pair.id for pair in control if pair.creative_response == pair.boring_response] == []
     assert wrong_responses(control) == {}
+
+
+def test_gate_pairs_are_60_requests_on_60_topics(pairs):
+    gate = load_shipped(GATE)
+    assert len(gate) == len({pair.topic for pair in gate}) == 60
+    assert {pair.topic for pair in gate} & {pair.topic for pair in pairs} <= {"lighthouse"}
+    counts = Counter((pair.domain, pair.split) for pair in gate)
+    sizes = {"train": 12, "dev": 4, "test": 4}
+    assert counts == {(name, part): n for name in ("fact", "arithmetic", "safety") for part, n in sizes.items()}
+    assert {pair.kind for pair in gate} == {"premise"}
+    assert [pair.id for pair in gate if pair.creative_response != pair.boring_response] == []
+    requests = Counter(text for pair in gate for text in (pair.creative, pair.boring))
+    assert max(requests.values()) == 1
+    assert load_sides(FOLDER / f"{GATE}.jsonl") == Sides("creative request", "careful request")
+
+
+def test_both_requests_of_a_gate_pair_have_the_same_form():
+    for pair in load_shipped(GATE):
+        sides = (pair.creative, pair.boring)
+        assert len({"?" in text for text in sides}) == 1, pair.id
+        assert len({re.search(r"\d", text) is None for text in sides}) == 1, pair.id
+        assert 0.8 <= len(pair.creative.split()) / len(pair.boring.split()) <= 1.25, pair.id
+
+
+def test_no_surface_feature_of_the_gate_s_requests_decides():
+    """Their words tell some of it, as the kind of a request must; no single feature does."""
+    gate = load_shipped(GATE)
+    texts = ([pair.creative for pair in gate], [pair.boring for pair in gate])
+    areas = {name: auc(*columns) for name, columns in feature_columns(texts).items()}
+    assert {name: area for name, area in areas.items() if not 0.35 <= area <= 0.65} == {}
+    assert 0.6 < auc(*word_scores(gate, texts)) < 0.8
 
 
 def test_prompts_are_32_and_32_on_topics_of_their_own(pairs):

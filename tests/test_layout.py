@@ -21,7 +21,7 @@ RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
-        "verdict sides text_features",
+        "verdict sides text_features text_files html_tables",
         "wording leaks model_files model_hub loading tokens native models",
         "lint reading",
         "activations",
@@ -30,12 +30,13 @@ RANKS: dict[str, int] = {
         "generation dosing gating",
         "scoring",
         "screening readout",
-        "figures",
+        "figures given",
         "concept conditions",
-        "tables beside choice provenance yardstick",
+        "tables layer_table beside choice provenance yardstick",
         "ledger controls stages result",
         "sweep",
         "reports exports text_scores side_by_side",
+        "colored",
         "cli",
         "__main__",
     ])

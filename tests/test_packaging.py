@@ -197,7 +197,8 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 # ---- make, and what continuous integration runs ----
 
-TARGETS = {"help", "setup", "sweep", "test", "test-slow", "check", "format", "bench", "clean"}
+STEPS = ["check", "test", "test-slow", "test-readers"]
+TARGETS = {"help", "setup", "sweep", *STEPS, "test-llamacpp", "format", "bench", "clean"}
 
 
 def test_make_alone_lists_every_target_that_is_named_anywhere() -> None:
@@ -237,7 +238,7 @@ def test_setup_says_in_one_line_what_the_machine_lacks(script: str, says: str, t
     assert not (tmp_path / ".venv").exists()
 
 
-@pytest.mark.parametrize("broken", [None, "check", "test", "test-slow"])
+@pytest.mark.parametrize("broken", [None, *STEPS])
 def test_ci_runs_every_step_and_fails_when_one_does(broken: str | None, tmp_path: Path) -> None:
     """On a machine where chromium is missing and cannot be installed, which is said and is no failure."""
     programs = tmp_path / "programs"
@@ -253,7 +254,7 @@ def test_ci_runs_every_step_and_fails_when_one_does(broken: str | None, tmp_path
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
     done = run(tmp_path / ".ci" / "run", folder=tmp_path, environment={"PATH": str(programs)})
-    assert (tmp_path / "made").read_text().split() == ["setup", "check", "test", "test-slow"]
+    assert (tmp_path / "made").read_text().split() == ["setup", *STEPS]
     assert "chromium could not be installed" in done.stdout
     assert done.returncode == (0 if broken is None else 1)
     assert (f"failed: make {broken};" in done.stdout) == (broken is not None)

@@ -13,7 +13,7 @@ from creativity_lens.directions import mean_difference
 from creativity_lens.errors import InputError
 from creativity_lens.files import data_folder
 from creativity_lens.prompts import ContrastivePair, load_control
-from creativity_lens.scoring import Scorer, fit_scorer, read_texts, score_texts, surprisals
+from creativity_lens.scoring import Scorer, fit_scorer, read_texts, surprisals
 
 TEXTS = [
     "The tide came in over the sand and took the small boats one by one.",
@@ -190,21 +190,6 @@ def test_texts_of_one_side_score_higher(chat):
 
 def swap(pair: ContrastivePair) -> ContrastivePair:
     return replace(pair, creative_response=pair.boring_response, boring_response=pair.creative_response)
-
-
-def test_score_texts_is_the_short_way_of_the_same(chat, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLENS_CACHE", str(tmp_path))
-    pairs = load_control("register")
-    fitted, dev = pairs[:6], pairs[6:12]
-    scores = score_texts(chat, fitted, dev, TEXTS, layer=4, length=16)
-    reads = [
-        collect_activations(chat, some, layers=[4], position="text", max_tokens=16, cache=False)
-        for some in (fitted, dev)
-    ]
-    scorer = fit_scorer(mean_difference(reads[0]), reads[1], 4, length=16)
-    means = read_texts(chat, [chat.encode_text(text) for text in TEXTS], 4, length=16).means
-    assert torch.allclose(scores, scorer.score(means), atol=1e-5, equal_nan=True)
-    assert scores[0].isfinite()
 
 
 # ---- surprisal ----

@@ -338,8 +338,23 @@ def test_loaded_it_equals_what_was_returned(small):
     assert loaded.run == sweep.run
     assert torch.equal(loaded.directions.vectors, sweep.directions.vectors)
     assert (loaded.directions.dev, loaded.directions.source) == (sweep.directions.dev, sweep.directions.source)
-    names = {"run.json", "sweep.csv", "generations.parquet", "scores.parquet", "directions.safetensors"}
+    assert torch.equal(loaded.yardstick.vector, sweep.yardstick.vector)
+    assert (loaded.yardstick.test.tokens == sweep.yardstick.test.tokens).all()
+    names = {"run.json", "sweep.csv", "generations.parquet", "scores.parquet"}
+    names |= {"directions.safetensors", "scorer.safetensors"}
     assert {path.name for path in small.folder.iterdir()} == names
+
+
+def test_its_yardstick_is_the_score_of_the_run(small):
+    """The layer that chose is the layer that scores; at the run's length a gap is the same."""
+    read = small.sweep.run["readout"]["creativity"]
+    assert small.sweep.yardstick.layer == read["layer"]
+    length = np.array([small.sweep.run["options"]["max_new_tokens"]])
+    assert small.sweep.yardstick.gaps(length)[0].value == pytest.approx(read["gap"], rel=1e-3)
+    texts = small.sweep.texts[small.sweep.texts["concept"] == "creativity"]
+    some = texts[texts["score"].notna()].iloc[:5]
+    assert "scorer" in small.sweep.run["timings"]
+    assert len(some) == 5
 
 
 @pytest.mark.parametrize("name", ["depth", "map", "leak"])

@@ -12,6 +12,7 @@ from fake_pairs import refusal
 from fake_sweep import fake_sweep
 from full_disk import full_disk
 from planted import planted
+from yardsticks import by_hand
 
 from creativity_lens.directions import mean_difference
 from creativity_lens.files import plain, sha256_of, write_json
@@ -32,7 +33,8 @@ def sweep() -> Sweep:
     )
     scores["note"] = [None, "not measured"] * (len(scores) // 2) + [None] * (len(scores) % 2)
     run = plain({**run, "status": "finished", "doses": []})
-    return Sweep(table_frame(table), texts, scores, run, mean_difference(activations))
+    yardstick = replace(by_hand(), source=activations.source)
+    return Sweep(table_frame(table), texts, scores, run, mean_difference(activations), yardstick)
 
 
 @pytest.fixture
@@ -227,6 +229,8 @@ def test_a_folder_that_is_no_run(tmp_path):
         ("scores.parquet", b"PAR1", "damaged (not as the run wrote it)"),
         ("directions.safetensors", None, "no such file"),
         ("directions.safetensors", b"\0" * 100, "damaged"),
+        ("scorer.safetensors", None, "no such file, though the run is finished"),
+        ("scorer.safetensors", b"\0" * 100, "damaged"),
     ],
 )
 def test_damaged_files_are_named(saved, name, content, said):
@@ -239,7 +243,10 @@ def test_damaged_files_are_named(saved, name, content, said):
     assert str(saved) in message
 
 
-@pytest.mark.parametrize("name", ["sweep.csv", "generations.parquet", "scores.parquet", "directions.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    ["sweep.csv", "generations.parquet", "scores.parquet", "directions.safetensors", "scorer.safetensors"],
+)
 def test_files_cut_short_are_refused(saved, name):
     file = saved / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 + 3])
@@ -287,6 +294,22 @@ def test_directions_of_another_model_are_refused(saved):
     mean_difference(activations).save(saved / "directions.safetensors")
     message = refusal(Sweep.load, saved)
     assert "directions of made, expected those of pocket-chat, the run's model (weights differ)" in message
+
+
+def test_a_scorer_of_another_model_is_refused(saved):
+    by_hand().save(saved / "other")
+    forge(saved / "scorer.safetensors", (saved / "other").read_bytes())
+    message = refusal(Sweep.load, saved)
+    assert "scorer.safetensors: scores of made, expected those of pocket-chat, the run's model" in message
+
+
+def test_runs_from_before_scorers_were_kept_are_read(saved, sweep, tmp_path):
+    replace(sweep, yardstick=None).save(tmp_path / "old")
+    assert not (tmp_path / "old" / "scorer.safetensors").exists()
+    assert Sweep.load(tmp_path / "old").yardstick is None
+    loaded = Sweep.load(saved).yardstick
+    assert loaded is not None
+    assert torch.equal(loaded.vector, sweep.yardstick.vector)
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 from tiny_models import CHATML, byte_level_tokenizer, sentencepiece_tokenizer, word_piece_tokenizer
 
 from creativity_lens.errors import InputError
-from creativity_lens.tokens import chat_text, choose_template, own_tokens, text_pieces, token_bytes
+from creativity_lens.tokens import chat_text, choose_template, own_tokens, text_pieces, token_bytes, turns_text
 
 MAKERS = {"byte-level": byte_level_tokenizer, "sentencepiece": sentencepiece_tokenizer, "words": word_piece_tokenizer}
 LLAMA2 = "{{ bos_token }}{% for m in messages %}[INST] {{ m['content'] | trim }} [/INST]{% endfor %}"
@@ -154,3 +154,39 @@ def test_choice_of_template(tokenizer):
     assert {choose_template(tokenizer, "auto", name) for name in names} == {"none"}
     with pytest.raises(InputError, match="expected a chat template"):
         choose_template(tokenizer, "chat", "x")
+
+
+# ---- conversations ----
+
+ROLES = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+SYSTEM_FIRST = (
+    "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system message comes first') }}{% endif %}" + ROLES
+)
+OF_PARTS = (
+    "{% for m in messages %}<{{ m['role'] }}>{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{{ '\n' }}{% endfor %}"
+    "<assistant>"
+)
+
+
+@pytest.mark.parametrize(("template", "front"), [(ROLES, ""), (SYSTEM_FIRST, "<system>\n"), (OF_PARTS, "")])
+def test_a_conversation_alternates_and_ends_where_the_answer_begins(tokenizer, template, front):
+    tokenizer.chat_template = template
+    said = turns_text(tokenizer, ["Hi.", "Hello!", "And the fox?"])
+    assert said == front + "<user>Hi.\n<assistant>Hello!\n<user>And the fox?\n<assistant>"
+    assert turns_text(tokenizer, ["Hi."]) == chat_text(tokenizer, "Hi.")[0], "one turn is a prompt"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ messages[0]['content'] }}", "drops a turn"),
+        ("{% if messages | length > 1 %}{{ raise_exception('one message only') }}{% endif %}x", "one message only"),
+    ],
+)
+def test_templates_that_take_no_conversation(tokenizer, template, said):
+    tokenizer.chat_template = template
+    with pytest.raises(InputError, match=f"takes a conversation.*{said}"):
+        turns_text(tokenizer, ["Hi.", "Hello!", "And the fox?"])

@@ -13,7 +13,7 @@ import typer.core
 import typer.main
 
 from creativity_lens import __version__
-from creativity_lens.cli import find, models, pairs, report, sweep
+from creativity_lens.cli import export, find, import_, models, pairs, report, score, steer, sweep
 from creativity_lens.errors import InputError
 
 app = typer.Typer(
@@ -49,6 +49,10 @@ class _Command(typer.core.TyperCommand):
 
 app.command("sweep", cls=_Command)(sweep.sweep)
 app.command("find")(find.find)
+app.command("steer", cls=_Command)(steer.steer)
+app.command("score", cls=_Command)(score.score)
+app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("models")(models.models)
 app.add_typer(pairs.app, name="pairs")

@@ -5,40 +5,15 @@ import sys
 from typing import Any
 
 
-def layer_rows(sweep: Any) -> list[dict[str, Any]]:
-    """One row a layer: read-out on held-out topics, and on test texts gain, coherence, faithfulness and quality."""
-    table, run = sweep.table, sweep.run
-    main = table[table["concept"] == run["concept"]]
-    choice = run.get("choice")
-    rows = []
-    for layer in run["layers"]:
-        at = main[main["layer"] == layer]
-        read = at[(at["stage"] == "readout") & (at["condition"] == "direction") & (at["method"] == "mean_difference")]
-        test = at[(at["stage"] == "test") & (at["condition"] == "layer")]
-        row: dict[str, Any] = {
-            "layer": layer,
-            "strength": _first(test["strength"]),
-            "auc": _value(read, "auc"),
-            "gain": _value(test, "gain"),
-            "gain_low": _value(test, "gain", "low"),
-            "gain_high": _value(test, "gain", "high"),
-            "coherence": _value(test, "coherence"),
-            "faithfulness": _value(test, "faithfulness"),
-            "quality": _value(test, "quality"),
-            "kl": _value(test, "kl"),
-            "chosen": bool(choice) and choice["layer"] == layer,
-        }
-        rows.append(row)
-    return rows
-
-
 def print_layers(sweep: Any) -> None:
     """The table on standard out; the chosen layer is marked."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    rows, run = layer_rows(sweep), sweep.run
+    from creativity_lens.layer_table import layer_rows
+
+    rows, run = layer_rows(sweep.table, sweep.run), sweep.run
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption_justify="left")
     tested = any(not _missing(row["gain"]) for row in rows)
     headings = ["layer", "AUC"]
@@ -70,14 +45,6 @@ def print_warnings(sweep: Any) -> None:
         print(f"clens: {note}", file=sys.stderr)
     for warning in sweep.run["warnings"]:
         print(f"clens: warning: {warning}", file=sys.stderr)
-
-
-def _value(rows: Any, measure: str, column: str = "estimate") -> float | None:
-    return _first(rows[rows["measure"] == measure][column])
-
-
-def _first(values: Any) -> float | None:
-    return float(values.iloc[0]) if len(values) and not _missing(values.iloc[0]) else None
 
 
 def _missing(value: Any) -> bool:

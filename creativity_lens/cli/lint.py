@@ -1,19 +1,23 @@
 """`clens pairs lint`: does anything but the concept tell the two sides of the pairs apart?"""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from creativity_lens.cli.options import Json, Sides
+from creativity_lens.cli.options import Json, Sides, shipped_where_none_is_here
 
 SHOWN = 5  # places to mend, of each check
 
 
 def lint(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A JSONL file of pairs; without one, all shipped files.")
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            callback=shipped_where_none_is_here,
+            help="A JSONL file of pairs, or the name of a shipped one; without one, all shipped files.",
+        ),
     ] = None,
     sides: Sides = None,
     as_json: Json = False,
@@ -35,7 +39,7 @@ def lint(
     named = load_sides(file, sides)
     found: dict[str, list[Any]] = {}
     if file is not None:
-        found[str(file)] = lint_pairs(load_pairs(file))
+        found[file] = lint_pairs(load_pairs(file))
     else:
         found["pairs"] = lint_pairs(load_pairs())
         found |= {name: lint_form(load_shipped(name)) for name in SHIPPED}
@@ -86,7 +90,7 @@ def _print(name: str, findings: Sequence[Any], sides: Any) -> None:
 
 def _part(finding: Any, part: str) -> str:
     estimate = finding.values.get(part)
-    if estimate is None:
+    if estimate is None or estimate.value != estimate.value:  # a file of equal responses has no lengths to compare
         return ""
     if estimate.has_interval and part == "all":
         return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

@@ -6,6 +6,20 @@ import typer
 
 from creativity_lens.errors import InputError
 
+
+def shipped_where_none_is_here(name: str | None) -> str | None:
+    """A file of pairs as it was named; where there is none here, a shipped file of that name ("gate_pairs.jsonl")."""
+    from pathlib import Path
+
+    from creativity_lens.files import data_folder
+    from creativity_lens.prompts import SHIPPED
+
+    if name not in ("pairs.jsonl", *(f"{each}.jsonl" for each in SHIPPED)) or Path(name).exists():
+        return name
+    typer.echo(f"clens: {name}: no such file here; the one that ships with clens is taken.", err=True)
+    return str(data_folder() / "contrastive_pairs" / name)
+
+
 ModelName = Annotated[
     str, typer.Option("--model", "-m", metavar="NAME", help="Built-in name, hub id or name, or a local folder.")
 ]
@@ -17,7 +31,12 @@ Template = Annotated[
     str, typer.Option(metavar="auto|none", help="Ask chat models in their chat template, or in plain text.")
 ]
 Pairs = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Contrastive pairs (JSONL); default: the shipped ones.")
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        callback=shipped_where_none_is_here,
+        help="Contrastive pairs (JSONL), or the name of a shipped file; default: pairs.jsonl as shipped.",
+    ),
 ]
 Layers = Annotated[str, typer.Option(metavar="all|0-7|2,4", help="Which layers, counted from 0.")]
 Position = Annotated[

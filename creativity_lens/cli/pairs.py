@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from creativity_lens.cli.lint import lint
-from creativity_lens.cli.options import Sides
+from creativity_lens.cli.options import Sides, shipped_where_none_is_here
 
 app = typer.Typer(
     no_args_is_help=True,
     help="List, show, check and lint contrastive pairs, or begin a file.\n\nExample: clens pairs list",
 )
 
-_HELP = "A JSONL file of pairs; without one, the pairs that ship with clens."
-File = Annotated[Path | None, typer.Argument(metavar="FILE", help=_HELP)]
+_HELP = "A JSONL file of pairs, or the name of a shipped one; default: pairs.jsonl as shipped."
+File = Annotated[str | None, typer.Argument(metavar="FILE", callback=shipped_where_none_is_here, help=_HELP)]
 
 
 @app.command("list")
@@ -81,7 +81,7 @@ def _counts(pairs: Sequence[Any], side_of: dict[str, str]) -> dict[str, int]:
 @app.command("show")
 def show_pair(
     pair_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a pair.")],
-    file: Annotated[Path | None, typer.Option(metavar="FILE", help=_HELP)] = None,
+    file: Annotated[str | None, typer.Option(metavar="FILE", callback=shipped_where_none_is_here, help=_HELP)] = None,
     sides: Sides = None,
 ) -> None:
     """Show one pair: its three instructions and its two responses.

@@ -38,6 +38,12 @@ StrengthUnit = Annotated[
     typer.Option(metavar="norm|gap|raw", help="Fraction of the median residual norm, gaps, or residual units."),
 ]
 Methods = Annotated[str, typer.Option(metavar="M,...", help="mean_difference, first_component.")]
+Given = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN|FILE", help="Push along these directions (an imported one, say), not along the pairs' own."
+    ),
+]
 Samples = Annotated[int, typer.Option(help="Texts per test prompt of the chosen cell; half as many of each layer.")]
 MaxNewTokens = Annotated[int, typer.Option(help="Length of every text in tokens.")]
 Controls = Annotated[int, typer.Option(help="Matched control pushes; at least 19.")]
@@ -63,6 +69,7 @@ def sweep(
     strengths: Strengths = "0.05,0.1,0.15,0.25",
     strength_unit: StrengthUnit = "norm",
     methods: Methods = "mean_difference",
+    directions: Given = None,
     position: Position = "response",
     samples: Samples = 4,
     max_new_tokens: MaxNewTokens = 48,
@@ -89,6 +96,7 @@ def sweep(
     """
     from dataclasses import replace
 
+    from creativity_lens.dosing import load_chosen
     from creativity_lens.errors import InputError, check_choice
     from creativity_lens.plan import PRESETS, Plan
     from creativity_lens.prompts import load_pairs, load_prompts
@@ -98,7 +106,7 @@ def sweep(
     # every option and file is checked, and the run's folder tried, before the model loads
     if preset is not None:
         plan = PRESETS[check_choice("--preset", preset, PRESETS)]
-        fixed = given(context, "layers", "strengths", "strength_unit", "methods", "position")
+        fixed = given(context, "layers", "strengths", "strength_unit", "methods", "directions", "position")
         if fixed:
             raise InputError(f"--preset {preset}: sets {fixed[0]} itself; leave one of the two away.")
     else:
@@ -118,6 +126,9 @@ def sweep(
         batch_rows=whole_or_auto(batch_rows, "batch-rows"),
         screen_only=screen_only,
     )
+    if directions is not None and given(context, "methods"):
+        raise InputError("--directions: pushes along those of the file, without --methods; leave one of the two away.")
+    steering = None if directions is None else load_chosen(directions).directions
     check_choice("--positive-control", positive_control, ["auto", "register", "sentiment", "none"])
     place: dict[str, Any] = {"device": device, "dtype": dtype}
     spread = None if devices is None else whole_or_auto(devices, "devices")
@@ -139,6 +150,7 @@ def sweep(
             reader=load_model(second, **place) if second is not None else None,
             control=None if positive_control == "none" else positive_control,
             sides=named,
+            directions=steering,
             out=folder,
             command=str(context.find_root().obj or ""),
         )
@@ -149,13 +161,14 @@ def sweep(
 def _print(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
     import json
 
-    from creativity_lens.cli.layers import layer_rows, print_layers, print_warnings
+    from creativity_lens.cli.layers import print_layers, print_warnings
+    from creativity_lens.layer_table import layer_rows
 
     run = found.run
     print_warnings(found)
     if as_json:
         chosen = {key: run.get(key) for key in ("verdict", "choice", "layer_set", "positive_control", "warnings")}
-        about = {"run": str(folder), "report": str(report), **chosen, "layers": layer_rows(found)}
+        about = {"run": str(folder), "report": str(report), **chosen, "layers": layer_rows(found.table, found.run)}
         typer.echo(json.dumps(about, allow_nan=False))
         return
     print_layers(found)
