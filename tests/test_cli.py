@@ -59,6 +59,10 @@ def test_there_are_these_commands():
     names = {
         "sweep",
         "find",
+        "steer",
+        "score",
+        "export",
+        "import",
         "report",
         "models",
         "pairs",

@@ -55,7 +55,7 @@ def test_the_independent_writer_passes(tmp_path):
     [
         (make_gguf({"direction.x": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.x': expected only names"),
         (make_gguf({"blk.0.weight": ONE}, keys=KEYS), "llama.cpp: tensor 'blk.0.weight': expected only names"),
-        (make_gguf({"direction.3.1": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.3.1': expected only names"),
+        (make_gguf({"direction.3.1": ONE}, keys=KEYS), "tensor 'direction.3.1': expected only names direction.N; llama.cpp reads a number"),
         (make_gguf({"direction.-3": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.-3': expected only names"),
         (make_gguf({"direction.": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.': expected only names"),
         (make_gguf({"direction.2000000": ONE}, keys=KEYS), "N from 1 to 4,096; the whole file is rejected."),
@@ -73,7 +73,7 @@ def test_the_independent_writer_passes(tmp_path):
         ),
         (
             make_gguf({"direction.3": ONE, "direction.4": ONE[:2]}, keys=KEYS),
-            "widths differ: direction.3 has 3, direction.4 2.",
+            "widths differ: direction.3 has 3, direction.4 has 2; readers refuse it.",
         ),
         (make_gguf({"direction.3": [1.0, float("nan")]}, keys=KEYS), "direction.3: NaN or infinity"),
         (make_gguf({"direction.3": [0.0, 0.0]}, keys=KEYS), "direction.3: only zeros, which push nowhere."),
@@ -153,7 +153,7 @@ SVEC = {"model_type": "llama", "directions": {"3": ONE}, "explained_variances": 
         ({"directions": {"3": "abc"}}, "layer '3': expected one list of numbers."),
         ({"directions": {"3": [ONE, ONE]}}, "layer '3': expected one list of numbers."),
         ({"directions": {"3": ["1"]}}, "layer '3': expected one list of numbers."),
-        ({"directions": {"3": ONE, "4": ONE[:2]}}, "widths differ: layer 3 has 3, layer 4 2."),
+        ({"directions": {"3": ONE, "4": ONE[:2]}}, "widths differ: layer 3 has 3, layer 4 has 2; readers refuse it."),
         ({"directions": {"3": [1.0, float("nan")]}}, "layer 3: NaN or infinity"),
         ({"directions": {"3": [1.0, 1e300]}}, "layer 3: NaN or infinity"),
         ({"directions": {"3": []}}, "layer 3: only zeros"),

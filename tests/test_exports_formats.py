@@ -153,7 +153,7 @@ def test_activation_steering_counts_the_inputs_of_blocks(llama, tmp_path):
     [("llama", "layers"), ("gpt2", "h"), ("gpt_neox", "layers"), ("opt", "decoder.layers"), ("mixtral", "layers")],
 )
 def test_hookpoints_are_looked_up_in_the_model(tmp_path, kind, path):
-    """Also where the list lies deeper, and where each block holds as many experts as the model has blocks."""
+    """Also where the list lies deeper, and in a mixture of as many experts as blocks."""
     directions = directions_of(config_only(tmp_path / kind, kind))
     made = export(directions, "lm-eval", tmp_path / "a.pt", layers=[1], scale=0.1)
     assert list(torch.load(made.path, weights_only=True)) == [f"{path}.1"]

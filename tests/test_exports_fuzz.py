@@ -1,6 +1,7 @@
 """Foreign files from anywhere: spoilt at random they are read or refused, in memory bounded by their size."""
 
 import io
+import itertools
 import json
 import struct
 import tempfile
@@ -185,8 +186,10 @@ def bomb(rows: int, width: int, fill: float) -> bytes:
 
 def many_members(count: int) -> bytes:
     """An archive of nothing but its list of members."""
-    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, *[0] * 4, 0, 0, 0, *[0] * 5, 0, 0)
-    listed = entry * count
+    head = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, *[0] * 4, 0, 0, 0, 3, *[0] * 4, 0, 0)
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789_"
+    names = itertools.islice(itertools.product(letters, repeat=3), count)
+    listed = b"".join(head + "".join(name).encode() for name in names)
     return listed + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count % 65536, count % 65536, len(listed), 0, 0)
 
 

@@ -14,7 +14,7 @@ from tiny_models import plain_model, save_model
 
 from creativity_lens.dosing import dose
 from creativity_lens.exports import export
-from creativity_lens.exports.host import Host
+from creativity_lens.exports.host import Host, lists_of
 from creativity_lens.files import data_folder, sha256_text
 from creativity_lens.generation import generate
 from creativity_lens.models import Model, load_model
@@ -112,6 +112,19 @@ def test_the_strength_is_in_it(tmp_path):
     assert sorted(module.VECTORS) == [1, 2]
     assert module.CHAT is True
     assert made.source.template_hash != sha256_text("none", "")
+
+
+def test_a_list_of_experts_is_no_list_of_blocks():
+    """Each of three blocks holds three experts; two lists side by side are both named, and then neither is taken."""
+
+    def block():
+        return torch.nn.ModuleDict({"experts": torch.nn.ModuleList([torch.nn.Identity() for _ in range(3)])})
+
+    blocks = torch.nn.ModuleList([block() for _ in range(3)])
+    assert lists_of(3, torch.nn.ModuleDict({"inner": torch.nn.ModuleDict({"h": blocks})})) == ["inner.h"]
+    both = torch.nn.ModuleDict({"encoder": blocks, "decoder": torch.nn.ModuleList([block() for _ in range(3)])})
+    assert lists_of(3, both) == ["encoder", "decoder"]
+    assert lists_of(4, both) == []
 
 
 def test_a_model_without_such_a_list_of_blocks_is_refused(tmp_path):

@@ -159,7 +159,7 @@ def test_what_does_not_fit_the_model_is_refused_by_name(chat: Model, pairs, tmp_
     [
         ({3: [1.0, np.nan]}, {}, "direction.3: NaN or infinity"),
         ({3: [0.0, 0.0]}, {}, "direction.3: only zeros"),
-        ({3: [1.0, 2.0], 4: [1.0]}, {}, "widths differ: direction.3 has 2, direction.4 1."),
+        ({3: [1.0, 2.0], 4: [1.0]}, {}, "widths differ: direction.3 has 2, direction.4 has 1; readers refuse it."),
         ({3: [1.0, 2.0]}, {"kinds": {"direction.3": 1}}, "is not F32"),
         ({3: [1.0, 2.0]}, {"count": 2_000_000}, "it claims 2,000,000"),
         ({3: [1.0, 2.0]}, {"magic": b"GGLA"}, "it does not begin with GGUF"),

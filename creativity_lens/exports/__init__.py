@@ -85,7 +85,7 @@ def export(
     strength = chosen.strength if scale is None else float(scale)
     edits = dose(chosen.directions, [chosen.layer] if layers is None else layers, strength)
     named = None if model is None else str(model)
-    payload = Payload(edits, chosen.directions, strength, chosen.name, chosen.run, named)
+    payload = Payload(edits, chosen.directions, strength, chosen.run, named)
     if model is not None:
         _ = payload.host  # another model is refused also where the format does not ask for it
     options = {"dialect": dialect or form.dialects[0]} if form.dialects else {}

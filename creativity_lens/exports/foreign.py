@@ -52,9 +52,8 @@ def vector_problems(vectors: Mapping[int, np.ndarray], name: str) -> list[Proble
     if len(set(widths.values())) > 1:
         first, *others = widths
         odd = next(number for number in others if widths[number] != widths[first])
-        problems.append(
-            Problem(f"widths differ: {name.format(first)} has {widths[first]:,}, {name.format(odd)} {widths[odd]:,}.")
-        )
+        one, other = (f"{name.format(number)} has {widths[number]:,}" for number in (first, odd))
+        problems.append(Problem(f"widths differ: {one}, {other}; readers refuse it."))
     for number, vector in vectors.items():
         if not np.isfinite(vector).all():
             problems.append(Problem(f"{name.format(number)}: NaN or infinity, which would break every text."))

@@ -4,6 +4,7 @@ The rules are those of llama.cpp's loaders (which turn the whole file down) and 
 """
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _STRING, _ARRAY, _UINT32 = 8, 9, 4
 _F32 = 0
 _MOST_KEYS = _MOST_TEXTS = 4096
 _LONGEST_KEPT = 1000  # bytes of a name or of a value that is looked at
+_AS_FAR_AS_IT_GOES = re.compile(r"direction\.(\s+\+?|\+)\d+.*|direction\.\d+\D.*", re.DOTALL)  # what C++'s stoi takes
 _LONGEST_NAME = 63  # bytes of a tensor's name, llama.cpp's limit
 _OURS = f"{OWN}layer_index"  # this package wrote the file, and counts blocks as llama.cpp does
 _WANTED = ("general.architecture", "general.alignment", "controlvector.model_hint", "controlvector.layer_count", _OURS)
@@ -225,6 +227,11 @@ def _name_problems(tensors: list[_Tensor]) -> Iterator[Problem]:
         name, number = repr(tensor.name if len(tensor.name) <= 60 else tensor.name[:57] + "..."), _number(tensor.name)
         if tensor.name in names or len(tensor.name.encode()) > _LONGEST_NAME:
             yield Problem(f"llama.cpp: tensor {name} stands twice or has a name of more than {_LONGEST_NAME} bytes.")
+        elif number is None and _AS_FAR_AS_IT_GOES.fullmatch(tensor.name):
+            yield Problem(
+                f"tensor {name}: expected only names direction.N; llama.cpp reads a number as far as it goes, repeng "
+                "refuses the file."
+            )
         elif number is None:
             yield Problem(
                 f"llama.cpp: tensor {name}: expected only names direction.N, N from 1 to {MOST_LAYERS:,}; the whole "

@@ -56,17 +56,25 @@ class Host:
                 base = AutoModelForCausalLM.from_config(config).base_model
         except Exception as error:  # whatever transformers may raise on a config from elsewhere
             raise InputError(f"{self.name}: transformers cannot build it ({one_line(error)}).") from error
-        found: list[str] = []
-        for name, module in base.named_modules():
-            inside = any(name.startswith(f"{outer}.") for outer in found)  # a block may hold a list of experts
-            if isinstance(module, torch.nn.ModuleList) and len(module) == self.n_layers and not inside:
-                found.append(name)
+        found = lists_of(self.n_layers, base)
         if len(found) != 1:
             raise InputError(
                 f"{self.name}: expected one list of {self.n_layers} blocks in the model, found "
                 f"{' and '.join(found) or 'none'}; this format cannot name its layers."
             )
         return found[0]
+
+
+def lists_of(length: int | None, base: Any) -> list[str]:
+    """Paths of a module's lists of so many modules, those inside one another left out: a block may hold experts."""
+    import torch
+
+    found: list[str] = []
+    for name, module in base.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if isinstance(module, torch.nn.ModuleList) and len(module) == length and not inside:
+            found.append(name)
+    return found
 
 
 def load_host(name: str | Path, revision: str | None = None) -> Host:

@@ -28,7 +28,6 @@ class Payload:
     edits: tuple[Steering, ...]  # of mode "add", one a layer, layers rising
     directions: Directions
     strength: float  # what scale 1 stands for: a fraction of the median residual norm, shared by the layers
-    name: str  # the run's folder or the file
     run: Mapping[str, Any] | None = None  # run.json, where it is a run
     model: str | None = None  # where the model's config.json is, if not where the directions say
 
