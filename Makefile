@@ -18,7 +18,7 @@ PYTEST_READERS := -m pytest -c tests/readers/pytest.ini
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-slow test-readers test-llamacpp check format bench clean
+.PHONY: help setup sweep test test-slow test-readers test-llamacpp check format bench notebooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ check: $(READY) ## check format, lint and types; changes nothing
 format: $(READY) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+notebooks: $(READY) ## run the notebooks and store them with their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/notebooks.py --write $(ARGS)
 
 bench: $(READY) ## run the benchmarks, one after the other
 	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done

@@ -33,8 +33,6 @@ _PUBLIC = {
     "load_chosen": "dosing",
     "Gate": "gating",
     "load_gate": "gating",
-    "side_by_side": "side_by_side",
-    "Sampling": "side_by_side",
     "score_texts": "text_scores",
     "fit_yardstick": "yardstick",
     "Yardstick": "yardstick",

@@ -107,7 +107,7 @@ def prepare(
         directions[GIVEN] = measured(given, directions["mean_difference"], steering_pairs)
         read, margins = read_given(directions[GIVEN], _cut(activations, both, (len(fit), len(held)))[1], plan.seed)
         rows += read
-    choosable = tuple(layer for layer in layers if margins[layer] > 0 and (layer < limit or len(layers) == 1))
+    choosable = tuple(layer for layer in margins if margins[layer] > 0 and (layer < limit or len(margins) == 1))
 
     half_b, scale = ([pair for pair in part if differs(pair, "response")] for part in (halves[1], dev))
     # what fits the score and what tests it are whole responses: where the sides differ late, a cut would miss it
@@ -190,7 +190,9 @@ def nuisance_directions(model: Model, concept: Concept, plan: Plan) -> dict[str,
 def nuisance_rows(concept: Concept, nuisances: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Cosines of the steering direction with the nuisance directions."""
     directions = concept.steering
-    rows = nuisance_cosines(directions.vectors, nuisances, directions.layers)
+    index = [concept.dev_texts.layers.index(layer) for layer in directions.layers]
+    at = {name: vectors[index] for name, vectors in nuisances.items()}
+    rows = nuisance_cosines(directions.vectors, at, directions.layers)
     return [{"concept": concept.name, **row} for row in rows]
 
 

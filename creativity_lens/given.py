@@ -22,34 +22,50 @@ SHARED_NOISE = (
 
 
 def plan_for(directions: Directions | None, model: Model, plan: Plan) -> Plan:
-    """The plan of a sweep along given directions: at the layers that they hold.
+    """The plan of a sweep along given directions, which may hold fewer layers than are read.
 
-    Raises `InputError` for those of another model, and for layers that they do not hold.
+    Raises `InputError` for those of another model, and for layers that are asked for by number and not held.
     """
     if directions is None:
         if GIVEN in plan.methods:
             raise InputError(f"methods: '{GIVEN}' pushes along directions from a file, and none were given.")
         return plan
     check_model(directions, model, "directions")
-    layers = directions.layers if plan.layers == "all" else resolve_layers(model, plan.layers)
-    for layer in layers:
-        directions.at(layer)
-    return replace(plan, layers=tuple(layers), methods=(GIVEN,))
+    if plan.layers != "all":
+        for layer in resolve_layers(model, plan.layers):
+            directions.at(layer)
+    return replace(plan, methods=(GIVEN,))
 
 
 def measured(given: Directions, ours: Directions, pairs: Activations) -> Directions:
-    """Given directions in the scales of these pairs; a gap below 0 says that they point to the other side."""
-    vectors = torch.stack([given.at(layer).vector for layer in ours.layers])
-    gaps = ((pairs.creative - pairs.boring).mean(1) * vectors).sum(-1)
-    return replace(ours, vectors=vectors, gaps=gaps, method=given.method)
+    """Given directions at the layers that are read, in the scales of these pairs.
+
+    A gap below 0 says that they point to the other side.
+    """
+    layers = [layer for layer in ours.layers if layer in given.layers]
+    index = [ours.layers.index(layer) for layer in layers]
+    vectors = torch.stack([given.at(layer).vector for layer in layers])
+    return replace(
+        ours,
+        vectors=vectors,
+        gaps=((pairs.creative - pairs.boring).mean(1)[index] * vectors).sum(-1),
+        residual_norms=ours.residual_norms[index],
+        centers=ours.centers[index],
+        layers=tuple(layers),
+        method=given.method,
+    )
 
 
 def read_given(given: Directions, dev: Activations, seed: int) -> tuple[list[dict[str, Any]], dict[int, float]]:
     """How given directions read the dev pairs, as table rows; and their margin per layer, in residual units."""
-    creative, boring = (side.numpy().astype(float) for side in given.project(dev))
+    index = [dev.layers.index(layer) for layer in given.layers]
+    held = replace(
+        dev, creative=dev.creative[index], boring=dev.boring[index], norms=dev.norms[index], layers=given.layers
+    )
+    creative, boring = (side.numpy().astype(float) for side in given.project(held))
     rows = [
         row
-        for index, layer in enumerate(given.layers)
-        for row in separation("direction", creative[index], boring[index], dev.topics, seed, layer=layer, method=GIVEN)
+        for i, layer in enumerate(given.layers)
+        for row in separation("direction", creative[i], boring[i], dev.topics, seed, layer=layer, method=GIVEN)
     ]
     return rows, dict(zip(given.layers, (creative - boring).mean(1).tolist(), strict=True))

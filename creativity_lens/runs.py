@@ -69,8 +69,8 @@ def find_run(folder: str | Path) -> Path:
 
 def newest_run(file: str, within: str | Path = "runs") -> Path | None:
     """The folder below `within` whose run began last among those that hold `file`; None where there is none."""
-    found = [(str(_creation(path.parent) or ""), path.parent) for path in Path(within).glob(f"*/{file}")]
-    return max(found, default=("", None))[1]
+    folders = (path.parent for path in Path(within).glob(f"*/{file}"))
+    return max(folders, key=lambda folder: _creation(folder) or "", default=None)
 
 
 def _marker() -> str:
@@ -86,7 +86,8 @@ def _is_claimed(folder: Path) -> bool:
 
 def _creation(folder: Path) -> str | None:
     try:
-        return json.loads((folder / RUN_FILE).read_text("utf-8"))["created"]
+        created = json.loads((folder / RUN_FILE).read_text("utf-8"))["created"]
+        return created if isinstance(created, str) else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

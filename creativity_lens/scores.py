@@ -37,13 +37,13 @@ class Generation:
         """What it was generated under, in a few words."""
         push = "unsteered"
         if self.layers:
-            where = f"layer{'s' if len(self.layers) > 1 else ''} {layer_ranges(self.layers)}"
-            dose = "ablated" if self.mode == "ablate" else f"strength {self.strength:.3g}"
-            push = f"{where}, {dose}" if self.mode == "add" else f"{where}, {dose} ({self.mode})"
+            doses = {"add": f"strength {self.strength:.3g}", "clamp": f"held at {self.strength:.3g}"}
+            many = "s" if len(self.layers) > 1 else ""
+            push = f"layer{many} {layer_ranges(self.layers)}, {doses.get(self.mode, 'ablated')}"
         return f"{push}, seed {self.seed}, temperature {self.temperature:g}"
 
     def __repr__(self) -> str:
         return f"Generation({self.condition}, {len(self.token_ids)} tokens: {self.text[:40]!r})"
 
     def _repr_html_(self) -> str:
-        return html_text(f"Prompt {self.prompt_id}: {self.condition}", self.text)
+        return html_text(f"{self.prompt_id} ({self.condition})", self.text)

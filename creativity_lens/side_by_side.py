@@ -108,6 +108,10 @@ class SideBySide:
             found.append(row)
         return found
 
+    def __repr__(self) -> str:
+        of = f"{len(self.prompts)} prompts x {len(self.pushes)} pushes x {self.samples} samples"
+        return f"SideBySide({of}, {self.model})"
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left'>{html.escape(push_name(push))}</th>" for push in self.pushes)
         body = ""

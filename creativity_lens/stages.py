@@ -62,7 +62,7 @@ def dose_notes(concept: Concept, plan: Plan) -> tuple[list[str], list[str]]:
 
     A raw dose is a different push at every layer: arXiv 2412.06060 adds 3.0 residual units whatever the norm.
     """
-    layers = concept.directions["mean_difference"].layers
+    layers = concept.steering.layers
     named = {"norm": "of the residual norm", "gap": "gaps", "raw": "residual units"}[plan.strength_unit]
     said, weak = [], []
     for strength in plan.strengths:

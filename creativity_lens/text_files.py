@@ -98,4 +98,6 @@ def _checked(path: Path, number: int, row: dict[str, Any], column: str) -> tuple
 def _check_column(path: Path, number: int, names: list[str], column: str) -> None:
     if column not in names:
         known = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
-        raise InputError(f"{path}:{number}: no column '{column}'; it has {known}: set --column.{nearest(column, names)}")
+        raise InputError(
+            f"{path}:{number}: no column '{column}'; it has {known}: set --column.{nearest(column, names)}"
+        )

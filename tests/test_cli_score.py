@@ -122,7 +122,7 @@ def test_coloured_words_are_written(capsys, new):
 
 
 def test_a_text_from_standard_input(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Two\nlines.".encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Two\nlines.\n")))
     status, out, _ = run(capsys, "score", "-", "-d", "runs/old", "--json")
     assert status == 0
     assert json.loads(out)["texts"][0]["text"] == "Two\nlines."

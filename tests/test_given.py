@@ -71,10 +71,22 @@ def test_a_direction_that_points_to_the_other_side_is_not_chosen(chat, own):
     assert float(found.directions.gaps[0]) < 0
 
 
-def test_the_layers_are_those_that_the_directions_hold(chat, own):
-    plan = plan_for(own.directions, chat, Plan())
-    assert tuple(plan.layers) == own.directions.layers == (2,)
-    assert plan.methods == (GIVEN,)
+def test_a_direction_of_one_layer_is_read_and_controlled_at_all(chat, own):
+    """Only the push is held to the layers that were given."""
+    found = tiny(chat, directions=own.directions, plan=replace(TINY, layers="all"), control="register")
+    assert found.run["layers"] == [2]
+    assert found.run["choice"]["layer"] == 2
+    read = found.table[(found.table["stage"] == "readout") & (found.table["concept"] == "creativity")]
+    assert set(read["layer"].dropna()) >= set(range(8))
+    pushed = found.texts[found.texts["condition"].isin(["cell", "chosen", "layer"])]
+    by_concept = {name: set(rows["layer"].dropna()) for name, rows in pushed.groupby("concept")}
+    assert by_concept["creativity"] == {2}
+    assert len(by_concept["register"]) > 1
+    assert found.directions.layers == (2,)
+
+
+def test_the_plan_stays_but_for_the_method(chat, own):
+    assert plan_for(own.directions, chat, TINY) == replace(TINY, methods=(GIVEN,))
     assert plan_for(None, chat, TINY) is TINY
 
 

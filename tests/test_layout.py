@@ -160,6 +160,11 @@ def test_public_names_resolve(name):
     assert isinstance(found, str) if name == "__version__" else found.__doc__, "public names are documented"
 
 
+def test_no_public_name_is_a_modules_name():
+    """Once imported, a module stands as an attribute of the package, and would hide the function of its name."""
+    assert not set(creativity_lens.__all__) & set(FILES)
+
+
 def test_unknown_names_raise_what_python_raises():
     with pytest.raises(AttributeError, match="no attribute 'load_modell'"):
         creativity_lens.load_modell  # noqa: B018

@@ -9,7 +9,7 @@ from fake_pairs import refusal
 from full_disk import full_disk
 
 from creativity_lens.files import write_json
-from creativity_lens.runs import check_file, find_run, new_run, owned_folder
+from creativity_lens.runs import check_file, find_run, new_run, newest_run, owned_folder
 
 
 @pytest.fixture(autouse=True)
@@ -188,3 +188,16 @@ def test_a_file_is_tried_without_a_trace(here):
     assert everything(here) == {"old.safetensors": b"old"}
     assert "cannot be written" in refusal(check_file, "none/a.safetensors")
     assert "got a folder" in refusal(check_file, ".")
+
+
+def test_the_newest_run_that_holds_a_file(here):
+    assert newest_run("x.safetensors") is None
+    created = {"a": "2026-02-01", "b": "2026-03-01", "c": "2026-01-01", "bare": "2027", "list": ["2028"]}
+    for name in (*created, "broken"):
+        (here / "runs" / name).mkdir(parents=True)
+        if name in created:
+            write_json(here / "runs" / name / "run.json", {"created": created[name]})
+        if name != "bare":
+            (here / "runs" / name / "x.safetensors").touch()
+    assert newest_run("x.safetensors") == Path("runs/b")
+    assert newest_run("x.safetensors", here / "runs") == here / "runs" / "b"

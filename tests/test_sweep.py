@@ -20,6 +20,7 @@ from creativity_lens.models import Model
 from creativity_lens.result import Sweep
 from creativity_lens.sweep import sweep_layers
 from creativity_lens.tables import TABLE_COLUMNS
+from creativity_lens.text_scores import score_texts
 
 TEXT_COLUMNS = (
     "text_id", "concept", "stage", "condition", "layer", "strength", "method", "temperature", "control", "prompt_id",
@@ -345,16 +346,20 @@ def test_loaded_it_equals_what_was_returned(small):
     assert {path.name for path in small.folder.iterdir()} == names
 
 
-def test_its_yardstick_is_the_score_of_the_run(small):
+def test_its_yardstick_is_the_score_of_the_run(chat, small):
     """The layer that chose is the layer that scores; at the run's length a gap is the same."""
     read = small.sweep.run["readout"]["creativity"]
     assert small.sweep.yardstick.layer == read["layer"]
     length = np.array([small.sweep.run["options"]["max_new_tokens"]])
     assert small.sweep.yardstick.gaps(length)[0].value == pytest.approx(read["gap"], rel=1e-3)
-    texts = small.sweep.texts[small.sweep.texts["concept"] == "creativity"]
-    some = texts[texts["score"].notna()].iloc[:5]
-    assert "scorer" in small.sweep.run["timings"]
-    assert len(some) == 5
+    texts = small.sweep.texts
+    texts = texts[(texts["concept"] == "creativity") & (texts["text"].str.strip() != "")].iloc[:20]
+    again = score_texts(chat, small.sweep.yardstick, texts["text"].tolist()).frame
+    pairs = zip(chat.encode_texts(texts["text"].tolist()), texts["token_ids"], strict=True)
+    # a text is encoded as it was drawn, but for a few whose tokens could be joined otherwise
+    whole = [i for i, (ours, drawn) in enumerate(pairs) if list(ours) == list(drawn)[: length[0]]]
+    assert len(whole) >= 5
+    assert again["score"].to_numpy()[whole] == pytest.approx(texts["score"].to_numpy()[whole], abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["depth", "map", "leak"])

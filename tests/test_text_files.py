@@ -108,7 +108,10 @@ def test_no_file_gives_a_traceback(tmp_path_factory, data, ending):
     try:
         found = load_texts(file)
     except InputError as error:
-        assert str(error).isprintable()
+        said, texts = str(error), ()
     else:
-        assert len(found.texts) == len(found.ids) > 0
-        assert all(text.strip() for text in found.texts)
+        said, texts = "", found.texts
+        assert len(found.ids) == len(texts)
+    assert bool(said) != bool(texts)
+    assert said.isprintable()
+    assert all(text.strip() for text in texts)

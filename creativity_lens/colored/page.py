@@ -34,6 +34,9 @@ DARK = {
 class Fragment(str):
     """A piece of HTML that Jupyter shows as such."""
 
+    def __repr__(self) -> str:
+        return f"Fragment({len(self):,} characters of HTML)"
+
     def _repr_html_(self) -> str:
         return str(self)
 
