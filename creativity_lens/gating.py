@@ -146,23 +146,34 @@ def threshold_scores(found: Sequence[LayerThreshold]) -> list[tuple[str, float]]
 
 
 def load_gate(path: str | Path, *, threshold: float | str = "auto", layer: int | None = None) -> Gate:
-    """A gate from a file of directions that `clens find` measured on instructions.
-
-    `threshold` "auto" is the one that was fitted on dev; a number, or its text, is in residual units. Without `layer`
-    it is the layer that separates dev best: by balanced accuracy, then by the standardised margin. Raises `InputError`
-    for directions of responses, a file without thresholds, a gate that dev shows to be no better than chance, and a
-    threshold that is no number.
+    """A gate from a file of directions that `clens find` measured on instructions; see `gate_of`.
 
     >>> gate = load_gate("gate.safetensors")              # doctest: +SKIP
     >>> opened(model, gate, ["Write a poem.", "What is 2 + 2?"])      # doctest: +SKIP
     [GateReading(projection=1.3, is_open=True), GateReading(projection=-0.8, is_open=False)]
     """
+    _number(threshold)  # what is no number is known before the file is read
+    return gate_of(Directions.load(path), threshold=threshold, layer=layer, name=str(path))
+
+
+def gate_of(
+    directions: Directions, *, threshold: float | str = "auto", layer: int | None = None, name: str = "gate"
+) -> Gate:
+    """A gate from directions of instructions, as `find_directions` gives them; `name` is what errors call it.
+
+    `threshold` "auto" is the one that was fitted on dev; a number, or its text, is in residual units. Without `layer`
+    it is the layer that separates dev best: by balanced accuracy, then by the standardised margin. Raises `InputError`
+    for directions of responses, directions without thresholds, a gate that dev shows to be no better than chance, and
+    a threshold that is no number.
+
+    >>> gate_of(find_directions(model, load_shipped("gate_pairs")).directions)        # doctest: +SKIP
+    Gate(layer 4, opens above -21.11, pocket-chat)
+    """
     given = _number(threshold)
-    directions = Directions.load(path)
     position = directions.source.position
     if position not in POSITIONS:
         raise InputError(
-            f"{path}: directions measured under the rule {position}; expected a gate, which reads the prompt alone: "
+            f"{name}: directions measured under the rule {position}; expected a gate, which reads the prompt alone: "
             "make one with `clens find --pairs gate_pairs.jsonl --position instruction`."
         )
     stored = _stored(directions)
@@ -174,20 +185,20 @@ def load_gate(path: str | Path, *, threshold: float | str = "auto", layer: int |
         layer = directions.layers[0]
     if given is not None:
         if layer is None:
-            raise InputError(f"{path}: holds no thresholds, so no layer is known to be best; name the gate's layer.")
-        return Gate(directions, layer, given, str(path), None)
+            raise InputError(f"{name}: holds no thresholds, so no layer is known to be best; name the gate's layer.")
+        return Gate(directions, layer, given, name, None)
     if layer not in stored:
         raise InputError(
-            f"{path}: holds no threshold fitted on dev; expected a file that `clens find` wrote for instructions: "
+            f"{name}: holds no threshold fitted on dev; expected a file that `clens find` wrote for instructions: "
             "measure it again, or give the threshold as a number."
         )
     found = stored[layer]
     if found.dev <= CHANCE or found.margin <= 0:
         raise InputError(
-            f"{path}: at layer {layer} it tells dev requests apart no better than chance ({found.dev:.2f} right); "
+            f"{name}: at layer {layer} it tells dev requests apart no better than chance ({found.dev:.2f} right); "
             "expected above 0.5: measure it on other pairs, or give the threshold as a number."
         )
-    return Gate(directions, layer, found.threshold, str(path), found.test)
+    return Gate(directions, layer, found.threshold, name, found.test)
 
 
 def opened(model: Model, gate: Gate, prompts: Sequence[str]) -> list[GateReading]:

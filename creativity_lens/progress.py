@@ -6,9 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def track(
-    description: str, total: int, *, unit: str = "", quiet: bool = False
-) -> Iterator[Callable[[int], None]]:
+def track(description: str, total: int, *, unit: str = "", quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """Yield `advance(n)`; the bar goes away when the block ends. `quiet` draws none.
 
     >>> with track("reading", 3) as advance:

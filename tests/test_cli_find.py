@@ -105,7 +105,7 @@ def test_responses_are_read_where_they_differ_and_have_no_threshold(here, capsys
     write_pairs(here / "one.jsonl", one)
     status, _, err = run(capsys, "find", "--pairs", "one.jsonl")
     assert status == 2, "one pair with responses of its own makes it a file of responses"
-    assert "--position response: expected pairs of which these texts differ in every split, train has none" in err
+    assert "position response: expected pairs of which these texts differ in every split, train has none" in err
 
 
 def test_a_position_that_is_asked_for_is_taken(capsys, with_chat):
@@ -116,7 +116,7 @@ def test_a_position_that_is_asked_for_is_taken(capsys, with_chat):
 def test_pairs_with_nothing_to_read_under_the_rule_are_refused_before_the_model_loads(here, capsys, no_model):
     status, _, err = run(capsys, "find", "--pairs", "gate_pairs.jsonl", "--position", "response")
     assert status == 2
-    assert "--position response: expected pairs of which these texts differ in every split, train has none" in err
+    assert "position response: expected pairs of which these texts differ in every split, train has none" in err
     assert "leave it to auto" in err
     assert not list(here.iterdir())
 

@@ -55,7 +55,7 @@ def test_the_independent_writer_passes(tmp_path):
     [
         (make_gguf({"direction.x": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.x': expected only names"),
         (make_gguf({"blk.0.weight": ONE}, keys=KEYS), "llama.cpp: tensor 'blk.0.weight': expected only names"),
-        (make_gguf({"direction.3.1": ONE}, keys=KEYS), "tensor 'direction.3.1': expected only names direction.N; llama.cpp reads a number"),
+        (make_gguf({"direction.3.1": ONE}, keys=KEYS), "llama.cpp reads a number as far as it goes"),
         (make_gguf({"direction.-3": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.-3': expected only names"),
         (make_gguf({"direction.": ONE}, keys=KEYS), "llama.cpp: tensor 'direction.': expected only names"),
         (make_gguf({"direction.2000000": ONE}, keys=KEYS), "N from 1 to 4,096; the whole file is rejected."),

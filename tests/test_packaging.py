@@ -198,7 +198,7 @@ def test_the_version_is_the_same_everywhere() -> None:
 # ---- make, and what continuous integration runs ----
 
 STEPS = ["check", "test", "test-slow", "test-readers"]
-TARGETS = {"help", "setup", "sweep", *STEPS, "test-llamacpp", "format", "bench", "clean"}
+TARGETS = {"help", "setup", "sweep", *STEPS, "test-llamacpp", "format", "bench", "notebooks", "clean"}
 
 
 def test_make_alone_lists_every_target_that_is_named_anywhere() -> None:

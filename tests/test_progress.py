@@ -44,3 +44,12 @@ def test_exception_passes_and_the_cursor_comes_back(monkeypatch):
     with pytest.raises(RuntimeError, match="inside"):
         fail()
     assert terminal.getvalue().rfind("\x1b[?25h") > terminal.getvalue().rfind("\x1b[?25l"), "hidden, then shown again"
+
+
+def test_a_notebook_without_widgets_is_left_in_peace(monkeypatch, capsys):
+    """rich would warn there, in every cell that reads or writes; a warning is an error in these tests."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with track("reading", 3) as advance:
+        advance(3)
+    assert capsys.readouterr() == ("", "")

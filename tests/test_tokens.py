@@ -166,8 +166,8 @@ SYSTEM_FIRST = (
     "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system message comes first') }}{% endif %}" + ROLES
 )
 OF_PARTS = (
-    "{% for m in messages %}<{{ m['role'] }}>{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{{ '\n' }}{% endfor %}"
-    "<assistant>"
+    "{% for m in messages %}<{{ m['role'] }}>{% for part in m['content'] %}{{ part['text'] }}{% endfor %}"
+    "{{ '\n' }}{% endfor %}<assistant>"
 )
 
 

@@ -140,7 +140,7 @@ def _answer(asked: Any, turns: list[str], settings: _Settings, sampling: Any) ->
 
 
 def _named(push: Any) -> str:
-    from creativity_lens.side_by_side import push_name
+    from creativity_lens.comparing import push_name
 
     return push_name(push)
 

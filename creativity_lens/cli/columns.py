@@ -53,7 +53,7 @@ def print_side_by_side(found: Any) -> None:
     """The finished texts, and below them what each push kept of coherence."""
     from rich.text import Text
 
-    from creativity_lens.side_by_side import push_name
+    from creativity_lens.comparing import push_name
 
     console = _console()
     notes = [_gate_note(reading, found.gate.threshold) for reading in found.readings]
@@ -85,7 +85,7 @@ def _tables(prompts: list[str], pushes: Any, texts: list[str], samples: int, not
     from rich.table import Table
     from rich.text import Text
 
-    from creativity_lens.side_by_side import push_name
+    from creativity_lens.comparing import push_name
 
     names = [push_name(push) for push in pushes]
     beside = _console().width // len(names) >= NARROWEST

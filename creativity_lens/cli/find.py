@@ -56,77 +56,38 @@ def find(
 
     Example: clens find --pairs gate_pairs.jsonl --out gate.safetensors
     """
-    from dataclasses import replace
     from pathlib import Path
 
-    from creativity_lens.errors import InputError, check_choice
-    from creativity_lens.plan import GIVEN, METHODS, POSITIONS, Plan, differs, position_for
-    from creativity_lens.prompts import load_pairs, split_pairs
+    from creativity_lens.errors import InputError
+    from creativity_lens.finding import find_directions, held_out_parts
+    from creativity_lens.plan import Plan
+    from creativity_lens.prompts import load_pairs
     from creativity_lens.runs import check_file
     from creativity_lens.sides import load_sides
 
     # every option and file is checked before the model loads
-    check_choice("method", method, [name for name in METHODS if name != GIVEN])
-    check_choice("position", position, ("auto", *POSITIONS))
     spread = None if devices is None else whole_or_auto(devices, "devices")
     named = load_sides(pairs, sides)
-    loaded_pairs = load_pairs(pairs)
-    rule = position_for(loaded_pairs) if position == "auto" else position
-    plan = Plan(layers=layers, methods=(method,), position=rule)
-    train, dev, test = (
-        [pair for pair in part if differs(pair, rule)] for part in split_pairs(loaded_pairs, seed=seed)
-    )  # equal texts have nothing to read
-    for part, name in ((train, "train"), (dev, "dev"), (test, "test")):
-        if not part:
-            raise InputError(
-                f"--position {rule}: expected pairs of which these texts differ in every split, {name} has none; "
-                "choose another position, or leave it to auto."
-            )
-    held = [*dev, *test]
+    listed = load_pairs(pairs)
+    rule, _ = held_out_parts(listed, method=method, position=position, seed=seed)
+    layers_asked = Plan(layers=layers, seed=seed).layers
     if not out.endswith(".safetensors"):
         raise InputError(f"--out {out}: expected a name that ends in .safetensors.")
     if Path(out).exists() and not force:
         raise InputError(f"--out {out}: exists; choose another name or add --force.")
     check_file(out)
 
-    from creativity_lens import gating
-    from creativity_lens.activations import collect_activations
-    from creativity_lens.concept import METHODS as FITS
-    from creativity_lens.concept import dev_scores
-    from creativity_lens.directions import with_dev_scores
     from creativity_lens.models import load_model
-    from creativity_lens.readout import separation
 
     loaded = load_model(model, device=device, devices=spread, dtype=dtype, revision=revision, template=template)
-    fitted, read = (collect_activations(loaded, some, layers=plan.layers, position=rule) for some in (train, held))
-    directions = FITS[method](fitted)
-    creative, boring = (side.numpy().astype(float) for side in directions.project(read))
-    rows = [
-        row
-        for i, layer in enumerate(directions.layers)
-        for row in separation("direction", creative[i], boring[i], read.topics, seed, layer=layer, method=method)
-    ]
-    thresholds = []
-    if rule in gating.POSITIONS:
-        n = len(dev)
-        on_dev, on_test = (creative[:, :n], boring[:, :n]), (creative[:, n:], boring[:, n:])
-        thresholds = gating.fit_thresholds(directions.layers, on_dev, on_test, read.topics[n:], seed=seed)
-    scores = [*dev_scores(rows, method), *gating.threshold_scores(thresholds)]
-    replace(with_dev_scores(directions, scores), positive=named.creative).save(out)
-    said = f"{rule} (auto)" if position == "auto" else rule
-    _print(out, directions, rows, thresholds, said, [train, dev, test], as_json=as_json)
+    found = find_directions(
+        loaded, listed, method=method, layers=layers_asked, position=rule, seed=seed, positive=named.creative
+    )
+    found.directions.save(out)
+    _print(out, found, f"{rule} (auto)" if position == "auto" else rule, as_json=as_json)
 
 
-def _print(
-    out: str,
-    directions: Any,
-    rows: list[dict[str, Any]],
-    thresholds: list[Any],
-    position: str,
-    parts: list[list[Any]],
-    *,
-    as_json: bool,
-) -> None:
+def _print(out: str, made: Any, position: str, *, as_json: bool) -> None:
     import json
 
     from rich import box
@@ -135,8 +96,9 @@ def _print(
 
     from creativity_lens.files import plain
 
-    read = {(row["layer"], row["measure"]): row for row in rows}
-    gates = {each.layer: each for each in thresholds}
+    directions, parts = made.directions, made.parts
+    read = {(row["layer"], row["measure"]): row for row in made.rows}
+    gates = {each.layer: each for each in made.thresholds}
     fitted, held = len(parts[0]), len(parts[1]) + len(parts[2])
     if as_json:
         layers = [

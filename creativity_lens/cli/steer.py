@@ -106,7 +106,7 @@ def steer(
     place: dict[str, Any] = {"device": device, "dtype": dtype, "devices": spread, "template": template}
     asked: Asked = load_for(chosen, model, revision, condition, place)
 
-    from creativity_lens.side_by_side import Sampling, side_by_side
+    from creativity_lens.comparing import Sampling, side_by_side
 
     sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, scope)
     if chat:
@@ -148,7 +148,7 @@ def _warn(found: Any) -> None:
     """A push that breaks the text is carried out, and what it costs is said."""
     import warnings
 
-    from creativity_lens.side_by_side import push_name
+    from creativity_lens.comparing import push_name
 
     for push, cost in zip(found.pushes[1:], found.costs[1:], strict=True):
         if not cost.is_coherent:

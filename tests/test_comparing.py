@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from creativity_lens.cells import repeated_share
+from creativity_lens.comparing import Sampling, push_name, side_by_side
 from creativity_lens.errors import InputError
 from creativity_lens.gating import Gate, opened
 from creativity_lens.generation import generate
 from creativity_lens.models import Model
 from creativity_lens.scoring import surprisals
-from creativity_lens.side_by_side import Sampling, push_name, side_by_side
 from creativity_lens.steering import Steering
 
 PROMPTS = ["Write about the rain.", "Tell me of a lamp."]
@@ -67,7 +67,7 @@ def test_a_push_that_breaks_the_text_is_seen(chat):
 
 def gate_between(model: Model, monkeypatch, open_prompt: str) -> Gate:
     """A gate that is open for one prompt alone, whatever the model thinks of it."""
-    from creativity_lens import side_by_side as module
+    from creativity_lens import comparing as module
     from creativity_lens.gating import GateReading
 
     gate = object.__new__(Gate)
@@ -141,6 +141,6 @@ def test_what_cannot_be_written_about_is_refused(chat, prompts, options, said):
 
 def test_opened_is_what_the_gate_module_gives():
     """The tests above replace it by this name."""
-    from creativity_lens import side_by_side as module
+    from creativity_lens import comparing as module
 
     assert module.opened is opened
