@@ -9,7 +9,7 @@ from creativity_lens.layers import check_layers
 from creativity_lens.prompts import ContrastivePair
 
 GIVEN = "given"  # directions from a file, instead of the pairs' own
-METHODS = ("mean_difference", "first_component", GIVEN)
+METHODS = ("mean_difference", "first_component")  # how a direction is fitted
 UNITS = ("norm", "gap", "raw")
 POSITIONS = ("response", "instruction", "last")
 FEWEST_CONTROLS = 19  # (1 + 0) / (19 + 1) is the largest p that can still be 0.05
@@ -41,7 +41,8 @@ class Plan:
         check_choice("strength unit", self.strength_unit, UNITS)
         check_choice("position", self.position, POSITIONS)
         for method in self.methods:
-            check_choice("method", method, METHODS)
+            if method != GIVEN:
+                check_choice("method", method, METHODS)
         for name, values in (("strengths", self.strengths), ("temperatures", self.temperatures)):
             if not all(math.isfinite(value) and value > 0 for value in values):
                 raise InputError(f"{name}: expected numbers above 0, got {', '.join(map(str, values))}.")
