@@ -19,6 +19,7 @@ from creativity_lens.runs import DIRECTIONS_FILE, RUN_FILE, find_run
 from creativity_lens.steering import MODES, Steering
 
 UNITS = ("norm", "gap", "raw")
+FOREIGN = (".gguf", ".svec", ".npz")  # endings of files that `clens import` reads
 STRENGTH = 0.1  # where no run has chosen one
 
 
@@ -41,6 +42,8 @@ def load_chosen(path: str | Path) -> Chosen:
     """
     path = Path(path)
     if not path.is_dir():
+        if path.suffix in FOREIGN:
+            raise InputError(f"{path}: a file of another tool, expected directions; bring it in with `clens import`.")
         directions = Directions.load(path)
         layer = _best_layer(directions)
         note = f"{path} is not a run, so nothing chose a cell: layer {layer}, strength {STRENGTH:g}."

@@ -124,6 +124,8 @@ def test_a_file_gives_the_layer_that_reads_best_or_the_middle_one(tmp_path):
 def test_what_is_no_run_and_no_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_chosen(tmp_path / "nothing")
+    with pytest.raises(InputError, match="bring it in with `clens import`"):
+        load_chosen(tmp_path / "calm.gguf")
     with pytest.raises(InputError, match=r"expected a run folder with run\.json"):
         load_chosen(tmp_path)
     run = a_run(tmp_path / "run", {"layer": 2, "strength": 0.15})

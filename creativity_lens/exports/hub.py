@@ -44,7 +44,7 @@ def usage(payload: Payload, path: Path) -> str:
 
 def card(payload: Payload) -> str:
     """The model card: what was measured, by which controls, and how the files are used."""
-    source, positive = payload.directions.source, html.escape(payload.directions.positive)
+    source, positive = payload.directions.source, _plain(payload.directions.positive)
     on_hub = _REPO.fullmatch(source.model) is not None
     lines = ["---"]
     if on_hub:
@@ -53,10 +53,10 @@ def card(payload: Payload) -> str:
         lines.append(f"# base_model: measured on {json.dumps(payload.base_model)}, which is no repository of the hub")
     lines += ["tags:", *(f"- {tag}" for tag in TAGS), "# license: yours to choose; add it here", "---", ""]
     lines += [
-        f"# {positive.capitalize()}: a direction in {html.escape(payload.base_model)}",
+        f"# {positive.capitalize()}: a direction in {_plain(payload.base_model)}",
         "",
         f"One unit vector per layer that points to more {positive} text, measured from {source.n_pairs} contrastive "
-        f"pairs ({html.escape(payload.directions.method)}, position rule {html.escape(source.position)}), and a "
+        f"pairs ({_plain(payload.directions.method)}, position rule {_plain(source.position)}), and a "
         f"control vector: {payload.dose}. Strength is a fraction of the median residual norm at the layer; layer l is "
         "the residual stream after block l, counted from 0.",
         "",
@@ -80,9 +80,9 @@ def card(payload: Payload) -> str:
         "",
         "## What it was measured on",
         "",
-        f"| model | {html.escape(payload.base_model)} |",
+        f"| model | {_plain(payload.base_model)} |",
         "|---|---|",
-        *(f"| {what} | {html.escape(str(value))} |" for what, value in _origin(payload).items() if value is not None),
+        *(f"| {what} | {_plain(str(value))} |" for what, value in _origin(payload).items() if value is not None),
         "",
         f"Written by {payload.record()['written_by']}.",
         "",
@@ -103,7 +103,7 @@ def _verdict(payload: Payload) -> list[str]:
     lines = [
         "## Does it steer?",
         "",
-        html.escape(str(verdict.get("sentence", ""))),
+        _plain(str(verdict.get("sentence", ""))),
         "",
         f"Tested once, at {tested}, acting on the generated tokens, beside controls whose labels were flipped:",
         "",
@@ -118,14 +118,19 @@ def _verdict(payload: Payload) -> list[str]:
     beside = [item for item in verdict.get("beside") or [] if isinstance(item, dict)]
     if beside:
         lines += ["", "Said beside it, and no part of the claim:", ""]
-        lines += [f"- {html.escape(str(item.get('label')))}: {html.escape(str(item.get('text')))}" for item in beside]
+        lines += [f"- {_plain(str(item.get('label')))}: {_plain(str(item.get('text')))}" for item in beside]
     if (choice.get("layer"),) != payload.layers or choice.get("strength") != payload.strength:
         lines += ["", f"**The control vector is of {payload.dose}, which is not what was tested.**"]
     return lines
 
 
+def _plain(text: str) -> str:
+    """What a user named, as text: Markdown lets HTML through."""
+    return html.escape(text, quote=False)
+
+
 def _cell(text: object) -> str:
-    return html.escape(" ".join(str(text).split())).replace("|", "\\|")
+    return _plain(" ".join(str(text).split())).replace("|", "\\|")
 
 
 def _origin(payload: Payload) -> dict[str, object]:
