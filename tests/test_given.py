@@ -44,23 +44,28 @@ def test_the_pairs_own_direction_given_back_gives_the_same_sweep(chat, own):
     assert torch.equal(again.directions.vectors, own.directions.vectors)
 
 
-def test_another_direction_gives_other_texts_at_the_same_baseline(chat, own):
+def test_another_direction_of_one_layer_is_pushed_there_and_read_and_controlled_at_all(chat, own):
     generator = torch.Generator().manual_seed(0)
     vector = torch.nn.functional.normalize(torch.randn(1, chat.d_model, generator=generator), dim=-1)
     vector = vector * (vector @ own.directions.vectors[0]).sign()
     given = replace(own.directions, vectors=vector, method="imported from gguf")
-    other = tiny(chat, directions=given, control="register")
+    other = tiny(chat, directions=given, control="register", plan=replace(TINY, layers="all"))
     same = [sweep.texts[sweep.texts["condition"] == "unsteered"]["text"].tolist() for sweep in (own, other)]
     assert same[0] == same[1]
-    control = other.texts[other.texts["concept"] == "register"]
-    assert set(control["method"].dropna()) >= {"mean_difference"}, "the control has directions of its own"
-    assert GIVEN not in set(control["method"].dropna())
     pushed = [
         sweep.texts[sweep.texts["method"].isin(["mean_difference", GIVEN])]["text"].tolist() for sweep in (own, other)
     ]
     assert pushed[0] != pushed[1]
-    assert other.run["given"]["method"] == "imported from gguf"
-    assert other.directions.method == "imported from gguf"
+    assert other.run["given"]["method"] == other.directions.method == "imported from gguf"
+    assert other.run["layers"] == [2]
+    assert other.directions.layers == (2,)
+    read = other.table[(other.table["stage"] == "readout") & (other.table["concept"] == "creativity")]
+    assert set(read["layer"].dropna()) >= set(range(8))
+    control = other.texts[other.texts["concept"] == "register"]
+    assert len(set(control["layer"].dropna())) > 1, "the control has directions and layers of its own"
+    assert GIVEN not in set(control["method"].dropna())
+    mine = other.texts[other.texts["condition"].isin(["cell", "chosen", "layer"])]
+    assert set(mine[mine["concept"] == "creativity"]["layer"].dropna()) == {2}
 
 
 def test_a_direction_that_points_to_the_other_side_is_not_chosen(chat, own):
@@ -69,20 +74,6 @@ def test_a_direction_that_points_to_the_other_side_is_not_chosen(chat, own):
     assert found.run.get("choice") is None
     assert found.run["verdict"]["outcome"] == "not enough evidence"
     assert float(found.directions.gaps[0]) < 0
-
-
-def test_a_direction_of_one_layer_is_read_and_controlled_at_all(chat, own):
-    """Only the push is held to the layers that were given."""
-    found = tiny(chat, directions=own.directions, plan=replace(TINY, layers="all"), control="register")
-    assert found.run["layers"] == [2]
-    assert found.run["choice"]["layer"] == 2
-    read = found.table[(found.table["stage"] == "readout") & (found.table["concept"] == "creativity")]
-    assert set(read["layer"].dropna()) >= set(range(8))
-    pushed = found.texts[found.texts["condition"].isin(["cell", "chosen", "layer"])]
-    by_concept = {name: set(rows["layer"].dropna()) for name, rows in pushed.groupby("concept")}
-    assert by_concept["creativity"] == {2}
-    assert len(by_concept["register"]) > 1
-    assert found.directions.layers == (2,)
 
 
 def test_the_plan_stays_but_for_the_method(chat, own):
