@@ -16,7 +16,7 @@ from creativity_lens.models import Model
 from creativity_lens.prompts import load_control
 
 # a push of some sixth of the norm may well break a text; that it is said is a test of its own
-pytestmark = pytest.mark.filterwarnings("default:.*breaks the text:UserWarning")
+pytestmark = pytest.mark.filterwarnings("default:.*break.* the text:UserWarning")
 
 ASK = ("steer", "Write about a lighthouse.", "-d", "d.safetensors", "--max-new-tokens", "8")
 
@@ -87,7 +87,8 @@ def test_a_strength_that_breaks_the_text_is_carried_out_with_a_warning(capsys, w
     status, out, err = run(capsys, "steer", "Write of rain.", "-d", "run", "--strength", "3", "--max-new-tokens", "30")
     assert status == 0
     assert "layer 3, strength 3" in out
-    assert "warning: layer 3, strength 3 breaks the text: 0." in err
+    assert "warning: layer 3, strength 3 may break the text: 0." in err
+    assert "over 1 prompt, too few to be sure (surprisal" in err
     assert "nats per token without steering" in err
 
 

@@ -27,7 +27,7 @@ def write_scores(scores: Any, names: list[str], run: str, out: str | None, *, as
     else:
         _print(scores, names, run)
     if out is not None:
-        print(f"{len(scores)} texts: {out}", file=sys.stderr)
+        print(f"{len(scores)} text{'s' * (len(scores) != 1)}: {out}", file=sys.stderr)
 
 
 def _described(scores: Any, names: list[str], run: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import typer
 
 from creativity_lens.cli.options import Device, Devices, Dtype, Json, Revision, Seed, Template, given, numbers
 
+FEW = 8  # prompts below which nothing has an interval
+
 Prompt = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="What to write about.", show_default=False)]
 DirectionsFile = Annotated[
     str, typer.Option("--directions", "-d", metavar="RUN|FILE", help="A run's folder, or a file of directions.")
@@ -127,7 +129,7 @@ def steer(
     _warn(found)
     if out is not None:
         write_rows(out, found.rows)
-        print(f"{len(found.texts)} texts: {out}", file=sys.stderr)
+        print(f"{_counted(len(found.texts), 'text')}: {out}", file=sys.stderr)
     if as_json:
         import json
 
@@ -144,6 +146,10 @@ def _costs(found: Any) -> list[dict[str, Any]]:
     return [{"push": number} | asdict(cost) for number, cost in enumerate(found.costs)]
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _warn(found: Any) -> None:
     """A push that breaks the text is carried out, and what it costs is said."""
     import warnings
@@ -152,10 +158,11 @@ def _warn(found: Any) -> None:
 
     for push, cost in zip(found.pushes[1:], found.costs[1:], strict=True):
         if not cost.is_coherent:
+            may, sure = ("may break", ", too few to be sure") if cost.prompts < FEW else ("breaks", "")
+            over = f"{_counted(cost.prompts, 'prompt')}{sure}"
             warnings.warn(
-                f"{push_name(push)} breaks the text: {cost.coherence:.2f} of coherence kept over {cost.prompts} "
-                f"prompt{'s' * (cost.prompts > 1)} (surprisal {cost.surprisal:.1f} against {cost.surprisal_0:.1f} nats "
-                f"per token without steering, repeated 4-grams {cost.repetition:.0%} against {cost.repetition_0:.0%}); "
-                "a sweep asks for 0.8: push less.",
+                f"{push_name(push)} {may} the text: {cost.coherence:.2f} of coherence kept over {over} (surprisal "
+                f"{cost.surprisal:.1f} against {cost.surprisal_0:.1f} nats per token without steering, repeated "
+                f"4-grams {cost.repetition:.0%} against {cost.repetition_0:.0%}); a sweep asks for 0.8: push less.",
                 stacklevel=1,
             )
