@@ -137,7 +137,7 @@ def push_name(push: Push) -> str:
     if mode == "ablate":
         return f"{where}, ablated"
     dose = sum(edit.strength for edit in push) if mode == "add" else push[0].strength
-    return f"{where}, strength {dose:g}" if mode == "add" else f"{where}, held at {dose:g}"
+    return f"{where}, strength {dose:.3g}" if mode == "add" else f"{where}, held at {dose:.3g}"
 
 
 def side_by_side(

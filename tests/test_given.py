@@ -44,6 +44,7 @@ def test_the_pairs_own_direction_given_back_gives_the_same_sweep(chat, own):
     assert torch.equal(again.directions.vectors, own.directions.vectors)
 
 
+@pytest.mark.slow
 def test_another_direction_of_one_layer_is_pushed_there_and_read_and_controlled_at_all(chat, own):
     generator = torch.Generator().manual_seed(0)
     vector = torch.nn.functional.normalize(torch.randn(1, chat.d_model, generator=generator), dim=-1)

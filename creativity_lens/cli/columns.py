@@ -31,7 +31,7 @@ class Columns:
 
         self._live = Live(
             get_renderable=self._draw, console=_console(), refresh_per_second=10, transient=True,
-            vertical_overflow="visible",
+            vertical_overflow="ellipsis",
         )  # fmt: skip
         self._live.start()
         return self._see
