@@ -1,4 +1,4 @@
-"""What `clens steer` is asked: prompts, directions, model, gate; read and checked, nothing generated."""
+"""What commands are asked for, checked before work is spent on it: prompts, output files, directions, model, gate."""
 
 import sys
 from dataclasses import dataclass

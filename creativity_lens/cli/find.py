@@ -56,13 +56,11 @@ def find(
 
     Example: clens find --pairs gate_pairs.jsonl --out gate.safetensors
     """
-    from pathlib import Path
-
+    from creativity_lens.cli.asking import check_out
     from creativity_lens.errors import InputError
     from creativity_lens.finding import find_directions, held_out_parts
     from creativity_lens.plan import Plan
     from creativity_lens.prompts import load_pairs
-    from creativity_lens.runs import check_file
     from creativity_lens.sides import load_sides
 
     # every option and file is checked before the model loads
@@ -73,9 +71,7 @@ def find(
     layers_asked = Plan(layers=layers, seed=seed).layers
     if not out.endswith(".safetensors"):
         raise InputError(f"--out {out}: expected a name that ends in .safetensors.")
-    if Path(out).exists() and not force:
-        raise InputError(f"--out {out}: exists; choose another name or add --force.")
-    check_file(out)
+    check_out(out, force=force)
 
     from creativity_lens.models import load_model
 

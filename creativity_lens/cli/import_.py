@@ -46,18 +46,15 @@ def import_(
 
     Example: clens import calm.gguf --from gguf --numbering post --model pocket-chat --out calm.safetensors
     """
-    from pathlib import Path
-
+    from creativity_lens.cli.asking import check_out
     from creativity_lens.errors import InputError
     from creativity_lens.prompts import load_pairs, split_pairs
-    from creativity_lens.runs import check_file
     from creativity_lens.sides import load_sides
 
     # every option and file is checked before the model loads
     if not out.endswith(".safetensors"):
         raise InputError(f"--out {out}: expected a name that ends in .safetensors.")
-    if Path(out).exists() and not force:
-        raise InputError(f"--out {out}: exists; choose another name or add --force.")
+    check_out(out, force=force)
     spread = None if devices is None else whole_or_auto(devices, "devices")
     named = load_sides(pairs, sides)
     train, dev, test = split_pairs(load_pairs(pairs), seed=seed)
@@ -71,7 +68,6 @@ def import_(
     if local_folder(model, revision) is not None:
         host = load_host(model, revision)
         check_fit(found, model, host.n_layers, host.d_model)
-    check_file(out)
 
     from creativity_lens.models import load_model
 
