@@ -48,7 +48,8 @@ class Concept:
     splits: dict[str, list[ContrastivePair]]  # train, dev, test
     directions: dict[str, Directions]  # by method, from half A
     steering_pairs: Activations  # half A, for the flips
-    scorer: Scorer | None  # from half B; None where no layer reads the concept
+    scoring_directions: Directions  # from half B, read alone: what could score, at every layer
+    scorer: Scorer | None  # the one of them that does; None where no layer reads the concept
     second_half: list[ContrastivePair]  # half B, for a second reader
     margins: Float[np.ndarray, " pair"]  # creative - boring on test pairs, by the scorer, in gaps
     dev_texts: Activations  # dev responses read alone
@@ -116,12 +117,10 @@ def prepare(
     read_b, read_test = _cut(whole, alone, (len(half_b), len(test)))
     # its unit, the gap, is taken at the length of the texts that will be scored
     read_dev = collect_activations(model, scale, layers=layers, position="text", max_tokens=plan.max_new_tokens)
-    scorer, test_margins = None, np.full(len(test), np.nan)
+    scoring_directions, scorer, test_margins = mean_difference(read_b), None, np.full(len(test), np.nan)
     if layer is not None:
         try:
-            scorer = fit_scorer(
-                mean_difference(read_b), read_dev, layer, length=plan.max_new_tokens, cosine=plan.cosine
-            )
+            scorer = fit_scorer(scoring_directions, read_dev, layer, length=plan.max_new_tokens, cosine=plan.cosine)
         except InputError as error:
             rows.append(table_row("readout", "scorer", "dev_margin", "gaps", np.nan, layer=layer, note=str(error)))
         else:
@@ -137,6 +136,7 @@ def prepare(
         splits={"train": train, "dev": dev, "test": test},
         directions=directions,
         steering_pairs=steering_pairs,
+        scoring_directions=scoring_directions,
         scorer=scorer,
         second_half=half_b,
         margins=test_margins,
@@ -224,11 +224,12 @@ def _scales(directions: Directions) -> list[dict[str, Any]]:
 
 def embedded_texts(model: Model, sides: Sequence[Sequence[str]]) -> Sides:
     """Mean input embedding of each text, `[1, pair, d_model]` a side: what is in the words alone."""
-    table = model.bridge.original_model.get_input_embeddings().weight.detach()
-
-    def mean(text: str) -> Tensor:
-        ids = torch.tensor(model.encode_text(text), device=table.device)
-        return table[ids].float().mean(0).cpu()
-
-    creative, boring = (torch.stack([mean(text) for text in texts])[None] for texts in sides)
+    creative, boring = (mean_embeddings(model, texts)[None] for texts in sides)
     return creative, boring
+
+
+def mean_embeddings(model: Model, texts: Sequence[str]) -> Float[Tensor, "text d_model"]:
+    """Mean input embedding of each text's tokens, in float32; NaN for a text without a token."""
+    table = model.bridge.original_model.get_input_embeddings().weight.detach()
+    ids = (torch.tensor(each, dtype=torch.long, device=table.device) for each in model.encode_texts(texts))
+    return torch.stack([table[each].float().mean(0) for each in ids]).cpu()

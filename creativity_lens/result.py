@@ -12,7 +12,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.figures import draw
 from creativity_lens.html_tables import html_table, html_text, with_interval
 from creativity_lens.layer_table import layer_rows
-from creativity_lens.runs import DIRECTIONS_FILE, SCORER_FILE, owned_folder
+from creativity_lens.runs import DIRECTIONS_FILE, SCORER_FILE, SCORING_FILE, owned_folder
 from creativity_lens.tables import read_run, write_run
 from creativity_lens.yardstick import Yardstick
 
@@ -27,6 +27,7 @@ class Sweep:
     run: dict[str, Any]  # run.json
     directions: Directions
     yardstick: Yardstick | None = None  # None where no layer reads the concept, and of runs from before it was kept
+    scoring_directions: Directions | None = None  # of the pairs that score, at every layer; None of old runs
 
     @property
     def sentence(self) -> str:
@@ -52,9 +53,11 @@ class Sweep:
         """
         folder = owned_folder(folder, self.run["created"])
         self.directions.save(folder / DIRECTIONS_FILE)  # before run.json, which says that all is there
-        if self.yardstick is not None:
-            self.yardstick.save(folder / SCORER_FILE)
-        beside = (SCORER_FILE,) if self.yardstick is not None else ()
+        kept = {SCORER_FILE: self.yardstick, SCORING_FILE: self.scoring_directions}
+        for name, part in kept.items():
+            if part is not None:
+                part.save(folder / name)
+        beside = [name for name, part in kept.items() if part is not None]
         write_run(folder, self.table, self.texts, self.scores, self.run, beside=beside)
 
     @classmethod
@@ -71,7 +74,11 @@ class Sweep:
         yardstick = Yardstick.load(scorer) if scorer.exists() else None
         if yardstick is not None:
             _check_weights(scorer, "scores", yardstick.source, run)
-        return cls(table, texts, scores, run, directions, yardstick)
+        file = Path(folder) / SCORING_FILE
+        scoring_directions = Directions.load(file) if file.exists() else None
+        if scoring_directions is not None:
+            _check_weights(file, "scores", scoring_directions.source, run)
+        return cls(table, texts, scores, run, directions, yardstick, scoring_directions)
 
     def __repr__(self) -> str:
         return f"Sweep({self.run['model']['name']}: {self.sentence})"

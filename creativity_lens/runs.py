@@ -13,6 +13,7 @@ from creativity_lens.files import whole_file, write_text
 RUN_FILE = "run.json"
 DIRECTIONS_FILE = "directions.safetensors"
 SCORER_FILE = "scorer.safetensors"  # of a run in which a layer reads the concept
+SCORING_FILE = "scoring.safetensors"  # directions that score, at every layer; the scorer's is one of them
 TABLE_FILE = "sweep.csv"  # there as soon as anything was measured
 
 

@@ -128,7 +128,8 @@ def sweep_layers(
         found = replace(found, positive=sides.creative)
         with ledger.step("scorer"):
             yardstick = yardstick_of(model, main, sides)
-        sweep = Sweep(*ledger.frames(), plain(ledger.run), found, yardstick)
+        scoring = replace(main.scoring_directions, positive=sides.creative)
+        sweep = Sweep(*ledger.frames(), plain(ledger.run), found, yardstick, scoring)
         if folder is not None:
             sweep.save(folder)
     return sweep

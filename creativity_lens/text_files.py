@@ -6,7 +6,7 @@ was expected, and that the file is bounded in size before it is parsed. Empty te
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,61 @@ def load_texts(path: str | Path, column: str = "text") -> TextFile:
     kind = path.suffix.lower()
     if kind not in ENDINGS and not path.is_dir():
         raise InputError(f"{path}: expected {_WHAT}; got the ending '{path.suffix}'.")
+    if kind == ".csv":
+        return _kept(path, column, read_csv(path, _WHAT, check=lambda names: _check_column(path, 1, names, column)))
     numbered = read_lines(path, _WHAT)  # refuses folders, binaries, and what is too large
     if kind == ".txt":
         total = read_text(path, _WHAT).rstrip("\n").count("\n") + 1
         full = {number for number, _ in numbered}
         empty = tuple(number for number in range(1, total + 1) if number not in full)
         return TextFile(tuple(str(n) for n, _ in numbered), tuple(line.strip("\r\n") for _, line in numbered), empty)
-    rows = _objects(path, numbered) if kind == ".jsonl" else _cells(path, column)
+    return _kept(path, column, _objects(path, numbered))
+
+
+def read_csv(
+    path: Path, what: str, *, delimiter: str = ",", check: Callable[[list[str]], object] | None = None
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file as cells by column, with the line that each one ends on: cells may hold line breaks.
+
+    `what` names the file's role; `check` sees the header before any row is looked at; with a tab as `delimiter` quotes
+    are letters like others. Raises `InputError` for what `read_lines` refuses, a column that stands twice, a row of
+    another width than the header, and broken quotes.
+
+    >>> read_csv(Path("a.csv"), "a file of ratings")                       # doctest: +SKIP
+    [(2, {'id': '1', 'text': 'The tide came in.'})]
+    """
+    read_lines(path, what)  # refuses folders, binaries, and what is too large
+    old = csv.field_size_limit(_LONGEST_CELL)
+    lines = io.StringIO(read_text(path, what), newline="")
+    reader = (
+        csv.reader(lines, strict=True, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        if delimiter == "\t"
+        else csv.reader(lines, strict=True, delimiter=delimiter)
+    )
+    found = []
+    try:
+        header = next(reader, [])
+        if twice := [name for place, name in enumerate(header) if name in header[:place]]:
+            raise InputError(f"{path}:1: the column '{twice[0]}' stands twice; rename one.")
+        if check is not None:
+            check(header)
+        for row in reader:
+            if row and len(row) != len(header):
+                raise InputError(
+                    f"{path}:{reader.line_num}: expected {len(header)} cells, as in the header, got {len(row)}; "
+                    "put texts with commas in quotes."
+                )
+            if row:
+                found.append((reader.line_num, dict(zip(header, row, strict=True))))
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not CSV ({error}); put texts in quotes, quotes doubled.") from None
+    finally:
+        csv.field_size_limit(old)
+    return found
+
+
+def _kept(path: Path, column: str, rows: Iterable[tuple[int, dict[str, Any]]]) -> TextFile:
+    """The texts of the rows that have one."""
     found = [_checked(path, number, row, column) for number, row in rows]
     kept = [(name, text) for _, name, text in found if text.strip()]
     if not kept:
@@ -58,29 +106,6 @@ def load_texts(path: str | Path, column: str = "text") -> TextFile:
 def _objects(path: Path, numbered: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in numbered:
         yield number, parse_row(f"{path}:{number}", line)
-
-
-def _cells(path: Path, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file, by the line that each one ends on: a quoted cell may hold line breaks."""
-    old = csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(io.StringIO(read_text(path, _WHAT), newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if twice := [name for place, name in enumerate(header) if name in header[:place]]:
-            raise InputError(f"{path}:1: the column '{twice[0]}' stands twice; rename one.")
-        _check_column(path, 1, header, column)
-        for row in reader:
-            if row and len(row) != len(header):
-                raise InputError(
-                    f"{path}:{reader.line_num}: expected {len(header)} cells, as in the header, got {len(row)}; "
-                    "put texts with commas in quotes."
-                )
-            if row:
-                yield reader.line_num, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not CSV ({error}); put texts in quotes, quotes doubled.") from None
-    finally:
-        csv.field_size_limit(old)
 
 
 def _checked(path: Path, number: int, row: dict[str, Any], column: str) -> tuple[int, str, str]:

@@ -1,8 +1,6 @@
 """Scores of finished texts: each is read alone by the clean model, once, and held against a yardstick.
 
-One forward pass gives the projection of every token at the yardstick's layer and the logits for its surprisal. A text
-longer than the context is read in windows that overlap by half; a token's numbers come from the window in which most
-stands before it, so that every token counts once.
+One forward pass gives the projection of every token at the yardstick's layer and the logits for its surprisal.
 """
 
 import html
@@ -13,20 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from creativity_lens.cells import repeated_share
-from creativity_lens.errors import InputError
 from creativity_lens.models import Model
-from creativity_lens.progress import track
-from creativity_lens.reading import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Passage, batches
-from creativity_lens.scoring import LOGIT_BYTES, token_log_probabilities
 from creativity_lens.sides import Sides
+from creativity_lens.token_readings import means_of, read_tokens, window_size
 from creativity_lens.yardstick import Yardstick
 
-GPU_LOGIT_BYTES = 1 << 30  # of one batch's logits on a GPU, which wants large batches
 EMPTY = "no token to read"
 NO_UNIT = "no score: the dev pairs' gap at this length is not above 0"
 UNSURE = "the unit is uncertain: the 95 % interval of the dev pairs' gap at this length contains 0"
@@ -132,15 +124,12 @@ def score_texts(
     0.62
     """
     yardstick.check(model)
-    front = len(model.start_ids)
-    size = (model.context if window is None else min(window, model.context)) - front
-    if size < 2:
-        raise InputError(f"window: expected room for at least 2 tokens beside the start token, got {window}.")
+    size = window_size(model, window)
     ids = model.encode_texts(texts)
     lengths = np.array([len(text) for text in ids], dtype=int)
-    projections, surprisals = _read(model, yardstick, ids, size)
-    means, nats = _means(projections, lengths), _means(surprisals, lengths)
-    scores, below, notes = _held_against(yardstick, means, lengths)
+    read, surprisals = read_tokens(model, [yardstick.probe], ids, size)
+    projections, (means, nats) = read[0], means_of(np.stack([read[0], surprisals]), lengths)
+    scores, below, notes = held_against(yardstick, means, lengths)
     ends = np.concatenate([[0], np.cumsum(lengths)])
     windowed = f"read in windows of {size} tokens"
     rows = []
@@ -156,57 +145,7 @@ def score_texts(
     return TextScores(tuple(rows), yardstick)
 
 
-def _read(
-    model: Model, yardstick: Yardstick, ids: Sequence[Sequence[int]], size: int
-) -> tuple[Float[np.ndarray, " token"], Float[np.ndarray, " token"]]:
-    """Centred projection (residual units) and surprisal (nats) of every token of all texts, one after the other."""
-    passages, places, start = [], [], 0
-    for text in ids:
-        for passage, place in _windows(model, text, size):
-            passages.append(passage)
-            places.append(start + place)
-        start += len(text)
-    values = np.empty((2, start), dtype=np.float32)
-    gpu = model.device.type == "cuda"
-    room = (GPU_LOGIT_BYTES if gpu else LOGIT_BYTES) // (4 * model.vocabulary)
-    budget = max(1, min(GPU_BATCH_TOKENS if gpu else CPU_BATCH_TOKENS, room))
-    kept: list[Tensor] = []
-
-    def see(residual: Tensor) -> None:
-        kept.append(residual.float() @ yardstick.vector.to(residual.device))
-
-    with track("scoring", start, unit="tokens") as advance, torch.no_grad(), model.hooks({yardstick.layer: see}):
-        for batch in batches(model, passages, batch_tokens=budget):
-            logits = model.forward(batch.ids)
-            # what follows each position; what follows the last one is not asked for
-            logs = token_log_probabilities(logits, batch.ids.roll(-1, 1).to(logits.device)).roll(1, 1)
-            read = torch.stack([kept.pop().to(logs.device) - yardstick.zero, -logs])[:, batch.own.to(logs.device)]
-            values[:, np.concatenate([places[row] for row in batch.rows])] = read.cpu().numpy()
-            advance(read.shape[1])
-    return values[0], values[1]
-
-
-def _windows(model: Model, ids: Sequence[int], size: int) -> list[tuple[Passage, Int[np.ndarray, " token"]]]:
-    """A text's windows, and which of its tokens each one measures: those that no earlier window holds."""
-    front, found, measured = len(model.start_ids), [], 0
-    for start in range(0, max(1, len(ids)), size // 2):
-        end = min(start + size, len(ids))
-        if end <= measured:
-            break
-        own = (False,) * (front + measured - start) + (True,) * (end - measured)
-        found.append((Passage(model.start_ids + tuple(ids[start:end]), own), np.arange(measured, end)))
-        measured = end
-    return found
-
-
-def _means(values: Float[np.ndarray, " token"], lengths: Int[np.ndarray, " text"]) -> Float[np.ndarray, " text"]:
-    """Mean over each text's tokens; NaN for an empty one."""
-    text = np.repeat(np.arange(len(lengths)), lengths)
-    total = np.bincount(text, weights=values, minlength=len(lengths))
-    return np.divide(total, lengths, out=np.full(len(lengths), np.nan), where=lengths > 0)
-
-
-def _held_against(
+def held_against(
     yardstick: Yardstick, means: Float[np.ndarray, " text"], lengths: Int[np.ndarray, " text"]
 ) -> tuple[Float[np.ndarray, " text"], Float[np.ndarray, "text 2"], list[tuple[str, ...]]]:
     """Scores in gaps, percentiles among creative and boring responses, and notes; one look per distinct length."""

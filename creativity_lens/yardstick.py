@@ -29,6 +29,7 @@ from creativity_lens.scoring import Scorer, read_texts
 from creativity_lens.sides import Sides
 from creativity_lens.statistics import Estimate, t_interval
 from creativity_lens.tensor_files import load_tensors, save_tensors
+from creativity_lens.token_readings import Probe
 
 FORMAT = "scorer 1"
 _TENSORS = ("vector", "dev_tokens", "dev_lengths", "test_tokens", "test_lengths")
@@ -86,6 +87,11 @@ class Yardstick:
     def whole(self) -> Estimate:
         """The gap of whole responses, in residual units."""
         return self.gaps(np.array([int(self.dev.lengths.max())]))[0]
+
+    @property
+    def probe(self) -> Probe:
+        """What is read of a text: its projection at the layer, less the zero."""
+        return Probe(self.layer, self.vector, self.zero)
 
     @cached_property
     def typical_length(self) -> int:

@@ -28,6 +28,7 @@ def concept_with(choosable) -> Concept:
         splits={},
         directions={"mean_difference": mean_difference(activations)},
         steering_pairs=activations,
+        scoring_directions=mean_difference(activations),
         scorer=None,
         second_half=[],
         margins=np.array([]),

@@ -21,7 +21,8 @@ RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
-        "verdict sides text_features text_files html_tables",
+        "verdict sides text_features text_files html_tables ratings agreement correlation ranks rank_resampling "
+        "rank_intervals preferences",
         "wording leaks model_files model_hub loading tokens native models",
         "lint reading",
         "activations",
@@ -29,14 +30,14 @@ RANKS: dict[str, int] = {
         "steering sampling prefix",
         "generation dosing gating",
         "scoring",
-        "screening readout",
+        "screening readout token_readings",
         "figures given",
         "concept conditions",
         "tables layer_table beside choice provenance finding yardstick",
         "ledger controls stages result",
         "sweep",
-        "reports exports text_scores comparing",
-        "colored",
+        "reports exports text_scores comparing packets",
+        "colored validation",
         "cli",
         "__main__",
     ])

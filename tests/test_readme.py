@@ -28,8 +28,20 @@ def test_readme_has_the_code_these_tests_are_about():
     assert "make test" in README
 
 
-def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, but for the ratings that a user would bring."""
     monkeypatch.chdir(tmp_path)
+    rows = [
+        f"The {word} came in at {n}.,{(n * rater) % 7 + 1},w{rater},p{n % 4}"
+        for n, word in enumerate(("fog", "boat", "gull", "tide") * 4)
+        for rater in (1, 2)
+    ]
+    (tmp_path / "rated.csv").write_text("\n".join(["story,creativity,worker,prompt", *rows]), encoding="utf-8")
+    return tmp_path
+
+
+def test_python_blocks_run_in_order(here, capsys):
     names: dict[str, object] = {}
     for block in PYTHON:
         if block not in LONG:
@@ -38,13 +50,12 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     shares = [float(number) for number in re.findall(r"\d\.\d+", printed.split("tensor(")[1].split(")")[0])]
     assert len(shares) == 8
     assert min(shares) > 0.5  # the direction reads topics that it never saw, at every layer
-    assert (tmp_path / "creative.safetensors").is_file()
+    assert (here / "creative.safetensors").is_file()
     assert [line[:3] for line in printed.splitlines() if line[:3] in ("0.0", "0.1", "0.2")] == ["0.0", "0.1", "0.2"]
 
 
 @pytest.mark.slow
-def test_the_sweep_block_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_the_sweep_block_runs(here, capsys):
     names: dict[str, object] = {}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)

@@ -10,7 +10,7 @@ from fake_pairs import refusal
 from tiny_models import block_outputs, plain_model, save_model
 from yardsticks import by_hand, of_chat, responses
 
-from creativity_lens import text_scores
+from creativity_lens import text_scores, token_readings
 from creativity_lens.activations import source_of
 from creativity_lens.files import data_folder
 from creativity_lens.models import Model, load_model
@@ -115,7 +115,7 @@ def of_a_random_direction(model: Model, layer: int = 2) -> Yardstick:
 def test_a_texts_numbers_do_not_depend_on_its_company(chat, monkeypatch):
     yardstick = of_chat(chat)
     together = score_texts(chat, yardstick, TEXTS * 9, tokens=True)
-    monkeypatch.setattr(text_scores, "LOGIT_BYTES", 1)
+    monkeypatch.setattr(token_readings, "LOGIT_BYTES", 1)
     for row, text in zip(together.rows, TEXTS * 9, strict=True):
         alone = ALONE.setdefault(text, score_texts(chat, yardstick, [text], tokens=True).rows[0])
         assert row.text == text
@@ -169,7 +169,7 @@ def test_long_texts_are_read_in_windows(chat, plain, window):
 
 @pytest.mark.parametrize(("length", "count"), [(1, 1), (7, 1), (8, 1), (9, 2), (12, 2), (13, 3), (100, 24)])
 def test_each_token_is_measured_once(chat, length, count):
-    found = text_scores._windows(chat, range(10, 10 + length), 8)
+    found = token_readings._windows(chat, range(10, 10 + length), 8)
     assert len(found) == count
     assert np.concatenate([place for _, place in found]).tolist() == list(range(length))
     for passage, place in found:
@@ -198,7 +198,7 @@ def test_windows_without_room_are_refused(chat):
 
 
 def held(means: list[float], lengths: list[int], yardstick: Yardstick | None = None):
-    return text_scores._held_against(yardstick or by_hand(), np.array(means, dtype=float), np.array(lengths, dtype=int))
+    return text_scores.held_against(yardstick or by_hand(), np.array(means, dtype=float), np.array(lengths, dtype=int))
 
 
 def test_scores_and_percentiles_by_hand():
@@ -283,7 +283,8 @@ def test_another_model_and_broken_texts_are_refused(chat, base):
 
 def test_what_is_not_finite_is_said(chat, monkeypatch):
     stick = of_chat(chat)
-    monkeypatch.setattr(text_scores, "_read", lambda model, stick, ids, size: (np.full(3, np.nan, np.float32),) * 2)
+    nothing = np.full((1, 3), np.nan, np.float32)
+    monkeypatch.setattr(text_scores, "read_tokens", lambda model, probes, ids, size: (nothing, nothing[0]))
     row = score_texts(chat, stick, ["a b c"]).rows[0]
     assert row.notes == (NOT_FINITE,)
     assert math.isnan(row.score)
@@ -291,5 +292,5 @@ def test_what_is_not_finite_is_said(chat, monkeypatch):
 
 def test_batches_are_those_of_reading(chat):
     """The control for the company test: with that little room, every text has a batch of its own."""
-    passages = [passage for text in TEXTS for passage, _ in text_scores._windows(chat, chat.encode_text(text), 99)]
+    passages = [passage for text in TEXTS for passage, _ in token_readings._windows(chat, chat.encode_text(text), 99)]
     assert [len(batch.rows) for batch in batches(chat, passages, batch_tokens=1)] == [1] * 5

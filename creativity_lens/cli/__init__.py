@@ -13,7 +13,20 @@ import typer.core
 import typer.main
 
 from creativity_lens import __version__
-from creativity_lens.cli import export, find, import_, models, pairs, report, score, steer, sweep
+from creativity_lens.cli import (
+    export,
+    find,
+    import_,
+    models,
+    pairs,
+    rate,
+    ratings,
+    report,
+    score,
+    steer,
+    sweep,
+    validate,
+)
 from creativity_lens.errors import InputError
 
 app = typer.Typer(
@@ -56,6 +69,9 @@ app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("models")(models.models)
 app.add_typer(pairs.app, name="pairs")
+app.add_typer(rate.app, name="rate")
+ratings.app.command("validate", cls=_Command)(validate.validate)
+app.add_typer(ratings.app, name="ratings")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,9 +20,12 @@ def report(
     from creativity_lens.cli.layers import print_layers, print_warnings
     from creativity_lens.reports import write_report
     from creativity_lens.result import Sweep
+    from creativity_lens.validation import Validation
 
     found = Sweep.load(run)
-    path = write_report(found.table, found.texts, found.run, Path(out) if out else Path(run) / "report.html")
+    ratings = Validation.load(run) if Validation.is_in(run) else None
+    place = Path(out) if out else Path(run) / "report.html"
+    path = write_report(found.table, found.texts, found.run, place, ratings=ratings)
     print_warnings(found)
     print_layers(found)
     typer.echo(f"{found.sentence}\n")

@@ -51,6 +51,12 @@ PositiveControl = Annotated[
     str, typer.Option(metavar="auto|register|sentiment|none", help="A concept that the sweep should find.")
 ]
 BatchRows = Annotated[str, typer.Option(metavar="N|auto", help="Rows of a batch; auto plans by free memory.")]
+Ratings = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=FOLDER]|FILE.csv,...", help="Rated sets that the scores are held against, in the report too."
+    ),
+]
 ScreenOnly = Annotated[bool, typer.Option("--screen-only", help="Read-out and screening; no sampling, no verdict.")]
 Preset = Annotated[str | None, typer.Option(metavar="olson2024", help="Layers, strengths and score of a paper.")]
 Out = Annotated[
@@ -82,6 +88,7 @@ def sweep(
     dtype: Dtype = "auto",
     revision: Revision = None,
     template: Template = "auto",
+    ratings: Ratings = None,
     screen_only: ScreenOnly = False,
     preset: Preset = None,
     out: Out = None,
@@ -96,6 +103,7 @@ def sweep(
     """
     from dataclasses import replace
 
+    from creativity_lens.cli.validate import rated_sets
     from creativity_lens.dosing import load_chosen
     from creativity_lens.errors import InputError, check_choice
     from creativity_lens.plan import PRESETS, Plan
@@ -134,6 +142,7 @@ def sweep(
     spread = None if devices is None else whole_or_auto(devices, "devices")
     chosen_pairs, chosen_prompts = load_pairs(pairs), load_prompts(prompts)
     named = load_sides(pairs, sides)
+    rated = rated_sets(ratings) if ratings else []
 
     with new_run(out, model) as folder:
         from creativity_lens.models import load_model
@@ -154,11 +163,26 @@ def sweep(
             out=folder,
             command=str(context.find_root().obj or ""),
         )
-        report = write_report(found.table, found.texts, found.run, folder / "report.html")
-    _print(found, folder, report, as_json=as_json)
+        validation = _validated(loaded, found, rated, folder) if rated else None
+        report = write_report(found.table, found.texts, found.run, folder / "report.html", ratings=validation)
+    _print(found, folder, report, validation, as_json=as_json)
 
 
-def _print(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
+def _validated(model: Any, found: Any, rated: list[Any], folder: Any) -> Any:
+    """The run's score against people; None, with a warning, where no layer reads the concept."""
+    import warnings
+
+    from creativity_lens.validation import validate_ratings
+
+    if found.yardstick is None:
+        warnings.warn("no layer reads the concept, so no text was scored: --ratings was not used.", stacklevel=1)
+        return None
+    validation = validate_ratings(model, found.yardstick, rated, directions=found.scoring_directions)
+    validation.save(folder)
+    return validation
+
+
+def _print(found: Any, folder: Any, report: Any, validation: Any, *, as_json: bool) -> None:
     import json
 
     from creativity_lens.cli.layers import print_layers, print_warnings
@@ -169,8 +193,12 @@ def _print(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
     if as_json:
         chosen = {key: run.get(key) for key in ("verdict", "choice", "layer_set", "positive_control", "warnings")}
         about = {"run": str(folder), "report": str(report), **chosen, "layers": layer_rows(found.table, found.run)}
+        if validation is not None:
+            about["ratings"] = {name: each["verdict"] for name, each in validation.meta["sets"].items()}
         typer.echo(json.dumps(about, allow_nan=False))
         return
     print_layers(found)
     typer.echo(f"{found.sentence}\n")
+    for name, sentence in validation.sentences.items() if validation is not None else ():
+        typer.echo(f"{name}: {sentence}\n")
     typer.echo(f"Report: {report}")

@@ -16,18 +16,35 @@ from creativity_lens.figures.dose import dose
 from creativity_lens.figures.leak import leak
 from creativity_lens.figures.nuisance import nuisance
 from creativity_lens.figures.quality import quality_map
+from creativity_lens.figures.rating_calibration import rating_calibration
+from creativity_lens.figures.rating_criteria import criteria_matrix
+from creativity_lens.figures.rating_depth import rating_depth
+from creativity_lens.figures.rating_overview import rating_overview
+from creativity_lens.figures.rating_pairs import rating_pairs
+from creativity_lens.figures.rating_rows import pair_rows, rating_rows
+from creativity_lens.figures.rating_scatter import rating_scatter
 from creativity_lens.figures.readout import readout, transfer
 from creativity_lens.figures.tradeoff import tradeoff
 
 __all__ = [
     "FIGURES",
+    "RATING_FIGURES",
     "control_curve",
+    "criteria_matrix",
     "depth_curve",
     "dose",
     "draw",
+    "draw_ratings",
     "leak",
     "nuisance",
+    "pair_rows",
     "quality_map",
+    "rating_calibration",
+    "rating_depth",
+    "rating_overview",
+    "rating_pairs",
+    "rating_rows",
+    "rating_scatter",
     "readout",
     "tradeoff",
     "transfer",
@@ -45,6 +62,15 @@ FIGURES: dict[str, Callable[[pd.DataFrame, dict[str, Any]], go.Figure]] = {
     "leak": leak,
 }
 
+# Of one set of ratings, from a validation's table, texts and meta, and the set's name.
+RATING_FIGURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame, dict[str, Any], str], go.Figure]] = {
+    "depth": lambda table, texts, meta, name: rating_depth(table, meta, name),
+    "pairs": lambda table, texts, meta, name: rating_pairs(table, meta, name),
+    "scatter": rating_scatter,
+    "calibration": lambda table, texts, meta, name: rating_calibration(texts, meta, name),
+    "criteria": lambda table, texts, meta, name: criteria_matrix(table, meta, name),
+}
+
 
 def draw(name: str, table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     """The figure of that name, drawn from a sweep's `table` and `run`.
@@ -53,3 +79,15 @@ def draw(name: str, table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     that says so.
     """
     return FIGURES[check_choice("figure", name, FIGURES)](table, run)
+
+
+def draw_ratings(figure: str, table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any], name: str) -> go.Figure:
+    """A figure of the set `name`, drawn from a validation's `table`, `texts` and `meta`.
+
+    Raises `InputError` for an unknown figure or set, and offers the nearest. What the set is too small for, or has not,
+    gives a figure that says so.
+
+        >>> draw_ratings("depth", found.table, found.texts, found.meta, "ttcw").show()  # doctest: +SKIP
+    """
+    drawn = RATING_FIGURES[check_choice("figure", figure, RATING_FIGURES)]
+    return drawn(table, texts, meta, check_choice("set", name, list(meta.get("sets") or {})))

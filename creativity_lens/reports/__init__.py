@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML file, from a sweep's table, texts and run."""
+"""The report of a run: one self-contained HTML file, from a sweep's table, texts and run, and people's ratings."""
 
 from creativity_lens.reports.page import MAX_BYTES, embedded_json, write_report
 

@@ -25,6 +25,7 @@ from creativity_lens.figures import FIGURES, draw
 from creativity_lens.figures.rows import main_concept, sides_of
 from creativity_lens.reports import sections
 from creativity_lens.reports.browser import browser_texts
+from creativity_lens.reports.ratings import Rated, ratings_figures, ratings_section
 
 MAX_BYTES = 8_000_000
 FOLDER = Path(__file__).parent
@@ -44,18 +45,23 @@ CONTENTS = (
 )
 
 
-def write_report(table: pd.DataFrame, texts: pd.DataFrame, run: dict[str, Any], path: Path) -> Path:
+def write_report(
+    table: pd.DataFrame, texts: pd.DataFrame, run: dict[str, Any], path: Path, *, ratings: Rated | None = None
+) -> Path:
     """Write the report of a run to `path`, whole or not at all, and return the path.
 
-    `table`, `texts` and `run` are a `Sweep`'s; parts that were not measured are said to be so. The browser of texts
-    holds as many prompts as fit into the budget of the file, and says how many.
+    `table`, `texts` and `run` are a `Sweep`'s, `ratings` a `Validation` of it against people; parts that were not
+    measured are said to be so. The browser of texts holds as many prompts as fit into the budget of the file, and says
+    how many.
 
         >>> write_report(sweep.table, sweep.texts, sweep.run, Path("report.html"))  # doctest: +SKIP
     """
     figures = {name: _figure(place, draw(name, table, run)) for place, name in enumerate(FIGURES, start=1)}
+    figures |= ratings_figures(ratings, _figure, start=len(figures) + 1) if ratings is not None else {}
+    rated: dict[str, Any] = ratings_section(ratings) if ratings is not None else {"sets": [], "bytes": 0}
     scripts = [_source(get_plotlyjs()), _source((FOLDER / "page.js").read_text(encoding="utf-8"))]
     used = sum(len(part.encode()) for part in scripts) + sum(len(figure["json"]) for figure in figures.values())
-    browser = browser_texts(texts, run, budget=MAX_BYTES - used - 400_000)
+    browser = browser_texts(texts, run, budget=MAX_BYTES - used - 400_000 - rated["bytes"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -84,6 +90,7 @@ def write_report(table: pd.DataFrame, texts: pd.DataFrame, run: dict[str, Any], 
         layers=sections.layers(table, run),
         layer_set=sections.layer_set(run),
         counts=sections.counts(table, run),
+        ratings=rated,
         provenance=sections.provenance(run),
         warnings=[str(warning) for warning in run.get("warnings") or []],
     )
