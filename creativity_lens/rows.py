@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,8 @@ def read_lines(file: Path, what: str) -> list[tuple[int, str]]:
 
 def parse_row(where: str, line: str) -> dict[str, Any]:
     """One line as a JSON object in which no field stands twice (the json module would keep the last silently)."""
-
-    def each_once(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, count in Counter(name for name, _ in items).items():
-            if count > 1:
-                raise InputError(f"{where}: field {shown(name)}: stands {count} times in one row; keep one.")
-        return dict(items)
-
     try:
-        row = json.loads(line, object_pairs_hook=each_once)
+        row = json.loads(line, object_pairs_hook=partial(_each_once, where))
     except InputError:
         raise
     except json.JSONDecodeError as error:
@@ -63,6 +57,13 @@ def parse_row(where: str, line: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise InputError(f"{where}: expected a JSON object {{...}}, got {_json_type(row)}; write one object a line.")
     return row
+
+
+def _each_once(where: str, items: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, count in Counter(name for name, _ in items).items():
+        if count > 1:
+            raise InputError(f"{where}: field {shown(name)}: stands {count} times in one row; keep one.")
+    return dict(items)
 
 
 def check_fields(where: str, row: dict[str, Any], *, required: Sequence[str], optional: Sequence[str] = ()) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from commands import refused, run
 from rated import groups_of, ratings_of
 from small_sweeps import DEV, FEW, TEST, TINY
 
+from creativity_lens.files import write_text
 from creativity_lens.ratings import Ratings, write_long
 from creativity_lens.reports import write_report
 from creativity_lens.sweep import sweep_layers
@@ -86,8 +87,11 @@ def test_a_report_is_drawn_again_with_its_ratings(here, capsys):
 
 
 def test_a_sweep_takes_ratings(here, capsys):
+    write_text(here / "few.jsonl", "".join(json.dumps(asdict(pair)) + "\n" for pair in FEW))
     status, out, err = run(
-        capsys, "sweep", "--screen-only", "--layers", "2,4", "--reader", "none", "--ratings", "mine.csv", "--out", "new"
+        capsys,
+        *("sweep", "--screen-only", "--layers", "2,4", "--reader", "none", "--pairs", "few.jsonl", "--out", "new"),
+        *("--sides", "imaginative,plain", "--ratings", "mine.csv"),
     )
     assert status == 0, err
     assert "mine: " in out

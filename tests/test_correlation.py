@@ -96,7 +96,7 @@ def test_detectable_is_what_a_test_detects():
     rho = detectable(100)
     first = rng.standard_normal((2000, 101))
     second = rho * first + np.sqrt(1 - rho**2) * rng.standard_normal((2000, 101))
-    found = np.mean([stats.pearsonr(x, y).pvalue <= 0.05 for x, y in zip(first, second, strict=True)])
+    found = np.mean(stats.pearsonr(first, second, axis=1).pvalue <= 0.05)
     assert found == pytest.approx(0.8, abs=0.03)
 
 
@@ -458,8 +458,8 @@ def test_intervals_cover_what_they_promise(study, world, rho):
 
 @pytest.mark.parametrize(("study", "world"), STUDIES[:1] + STUDIES[3:4] + STUDIES[-1:])
 def test_coverage_in_short(study, world):
-    truth = expected(study(world, 0.3, 2), 150)
-    assert covered(study(world, 0.3, 99), truth, 80) >= 0.87  # 3 standard errors below 95 %
+    truth = expected(study(world, 0.3, 2), 100)
+    assert covered(study(world, 0.3, 99), truth, 60) >= 0.86  # 3 standard errors below 95 %
 
 
 def claims(study, runs=200):

@@ -92,6 +92,18 @@ def test_ratings_made_of_length_are_no_better_than_length():
     assert "length alone reaches" in said["sentence"]
 
 
+def test_in_pairs_what_is_left_of_length_is_no_agreement():
+    """Ranks of two texts hold little fixed: some of a pure effect of length passes through the partial correlation."""
+    rng = np.random.default_rng(8)
+    names = groups_of(400, 2)
+    length = rng.normal(size=800)
+    ratings = ratings_of(length[:, None] + 0.5 * rng.normal(size=(800, 3)), names)
+    rows = measured(ratings, length + 0.5 * rng.normal(size=(3, 800)), length=length)
+    left = one(rows, "direction", "partial rho", PRIMARY)
+    assert left["low"] > 0, "the control: the partial correlation alone would claim it"
+    assert outcome(rows)["outcome"] == NO_BETTER + "length"
+
+
 def test_length_that_agrees_beside_a_direction_that_does_not_is_said():
     rng = np.random.default_rng(2)
     names = groups_of(30, 5)

@@ -127,6 +127,8 @@ def collect(
 ) -> None:
     """Check the raters' files, un-blind them, and say how far raters agree and which texts they found better.
 
+    Prints the findings and the conditions' means; all numbers are in --json, all ratings in --out.
+
     Example: clens rate collect packet answers-*.json --out ratings.csv
     """
     import json
@@ -171,7 +173,8 @@ def _print(table: Any) -> None:
     for name in ("estimate (95 % interval)", "p", "n", "raters"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("note", overflow="fold")
-    for row in table.to_dict("records"):
+    # the sentences tell the raters' agreement, and what the other rows add to a difference
+    for row in table[table["measure"].isin(["difference", "preference", "mean"])].to_dict("records"):
         cells = [str(row[name]) for name in names]
         cells.append(with_interval(row["estimate"], row["low"], row["high"]))
         cells.append("" if row["p"] != row["p"] else f"{row['p']:.2g}")

@@ -5,8 +5,6 @@ every text has an id of its own, and that texts of a run come from the same prom
 condition, in equal numbers.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +15,11 @@ import pandas as pd
 
 from creativity_lens.errors import InputError, nearest
 from creativity_lens.figures.rows import main_concept
-from creativity_lens.files import read_text, sha256_text
+from creativity_lens.files import sha256_text
 from creativity_lens.packets.packet import Item
 from creativity_lens.rows import check_all_or_none, check_once, checked_name, checked_text, parse_row, read_lines, shown
 from creativity_lens.tables import read_run
+from creativity_lens.text_files import read_csv
 
 ENDINGS = (".jsonl", ".csv", ".txt")
 MOST_TEXTS = 2000  # of a packet: more than anyone rates
@@ -87,31 +86,12 @@ def _unused(names: Sequence[str], held: Mapping[str, str], known: Sequence[str])
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    numbered = read_lines(path, _WHAT)  # refuses folders, binaries, and what is too large
     kind = path.suffix.lower()
     if kind == ".csv":
-        yield from _cells(path)
-    for number, line in numbered if kind != ".csv" else ():
+        yield from read_csv(path, _WHAT)
+        return
+    for number, line in read_lines(path, _WHAT):  # refuses folders, binaries, and what is too large
         yield number, parse_row(f"{path}:{number}", line) if kind == ".jsonl" else {"text": line.strip("\r\n")}
-
-
-def _cells(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file, by the line that each one ends on; empty cells are missing."""
-    reader = csv.reader(io.StringIO(read_text(path, _WHAT), newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if twice := [name for place, name in enumerate(header) if name in header[:place]]:
-            raise InputError(f"{path}:1: the column {shown(twice[0])} stands twice; rename one.")
-        for row in reader:
-            if row and len(row) != len(header):
-                raise InputError(
-                    f"{path}:{reader.line_num}: expected {len(header)} cells, as in the header, got {len(row)}; "
-                    "put texts with commas in quotes."
-                )
-            if row:
-                yield reader.line_num, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not CSV ({error}); put texts in quotes, quotes doubled.") from None
 
 
 def _item(where: str, line: int, row: Mapping[str, Any], held: Mapping[str, str]) -> Item:

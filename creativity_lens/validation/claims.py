@@ -2,8 +2,9 @@
 
 The primary criterion, panel, level and layer are fixed before ratings are read, so one test is made and nothing needs
 correcting. "Agrees" takes a correlation above 0 (p <= 0.05, and the interval where there is one) that is still above 0
-with length and surprisal held fixed, and with all cheap scorers held fixed. For texts in pairs it takes more right
-pairs than chance and than every cheap scorer. Anything less is called what it is.
+with length and surprisal held fixed, and with all cheap scorers held fixed; and where groups are so small that ranks
+cannot hold much fixed, one that exceeds what each cheap scorer reaches. For texts in pairs it takes more right pairs
+than chance and than every cheap scorer. Anything less is called what it is.
 """
 
 import math
@@ -17,6 +18,7 @@ from creativity_lens.validation.measuring import DIRECTION, GROUP, OVERALL, PART
 AGREES, NOT_ENOUGH, WRONG_WAY = "agrees", "not enough evidence", "points the wrong way"
 NO_BETTER = "no better than "
 LEVEL = 0.05
+SMALL = 10  # texts in a group: in pairs a fifth of a pure effect of length is left when length is "held fixed"
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -44,13 +46,15 @@ def _of_correlation(rows: Rows, primary: Mapping[str, str], layer: int, group_na
     if _clear(found) and found["estimate"] < 0:
         sentence = f"The direction points the wrong way for {what}, whose texts score lower the higher they were rated"
         return {"outcome": WRONG_WAY, "sentence": f"{sentence}: {said}{held}."}
-    if _clear(found) and _is_above(given) and _is_above(strict):
+    rivals = [abs(row["estimate"]) for row in _cheap(rows).values() if math.isfinite(row["estimate"])]
+    small = found["n"] < SMALL * found["groups"]
+    if _clear(found) and _is_above(given) and _is_above(strict) and not (small and found["estimate"] <= max(rivals)):
         sentence = f"The direction agrees with {what} beyond length and surprisal: {said}{held}"
         sentence += f", and with all cheap scorers held fixed {_left(strict)}.{_share(rows, layer)}"
         return {"outcome": AGREES, "sentence": sentence}
     could = f"this set could have shown {found['detectable']:.2f} or more"
     if _clear(found):
-        name = _strongest(rows, COVARIATES if not _is_above(given) else CHEAP)
+        name = _strongest(rows, CHEAP if _is_above(given) else COVARIATES)
         if _is_above(given):
             held += f", with all cheap scorers {_left(strict)}"
         sentence = f"The direction is no better than {name} for {what}: {said}{held}; {_cheap_said(rows, name)}."
