@@ -114,13 +114,14 @@ def _ranked_effects(
     dfs = totals * counts
     moments = np.einsum("ijbg,bg->bij", within, dfs)
     slope = statistic.slope(moments).transpose(1, 2, 0)[..., None]
-    tilted = (slope * within).sum(axis=1)
     labels = groups.labels
-    effects = (counts * tilted.sum(axis=0))[:, labels]
-    for a in range(k):
-        pull = sum(slope[a, b] * ranks[b] for b in range(k)) - tilted[a][:, labels] * ranks[a]
-        effects += dfs[:, labels] * ranks[a] * pull
-        effects += orders[a].above(heavy * (2 * dfs * inverse[a])[:, labels] * pull)
+    with np.errstate(invalid="ignore"):  # a draw in which nothing varies has no slope, and is left out later
+        tilted = (slope * within).sum(axis=1)
+        effects = (counts * tilted.sum(axis=0))[:, labels]
+        for a in range(k):
+            pull = sum(slope[a, b] * ranks[b] for b in range(k)) - tilted[a][:, labels] * ranks[a]
+            effects += dfs[:, labels] * ranks[a] * pull
+            effects += orders[a].above(heavy * (2 * dfs * inverse[a])[:, labels] * pull)
     return statistic.value(moments), effects
 
 

@@ -667,3 +667,18 @@ def test_bad_input(change, message):
 def test_covariates_of_other_texts():
     with pytest.raises(InputError, match="covariates: expected a value for each of 15 texts; got 9"):
         partial(X[None], Y, GIVEN[:, :9])
+
+
+@pytest.mark.parametrize("groups", [None, [f"author {text % 3}" for text in range(36)]])
+def test_one_rating_that_differs_gives_no_warning_and_no_interval_beyond_its_bounds(groups):
+    """Most draws leave the only text out that people rated otherwise: in them nothing varies."""
+    scores = np.random.default_rng(0).normal(size=(2, 36))
+    ratings = np.zeros(36)
+    ratings[[3, 4]] = 1 / 3
+    plots = [f"plot {text // 3}" for text in range(36)]
+    covariates = np.random.default_rng(1).normal(size=(1, 36))
+    found = within(scores, ratings, groups, clusters=plots).each + partial(
+        scores, ratings, covariates, groups, clusters=plots
+    )
+    for each in found:
+        assert np.isnan(each.low) or -1 <= each.low <= each.rho <= each.high <= 1
