@@ -71,6 +71,14 @@ def test_there_are_these_commands():
         "pairs check",
         "pairs lint",
         "pairs new",
+        "ratings",
+        "ratings list",
+        "ratings fetch",
+        "ratings import",
+        "ratings validate",
+        "rate",
+        "rate make",
+        "rate collect",
     }
     assert set(COMMANDS) == {"clens"} | {f"clens {name}" for name in names}
 
@@ -478,7 +486,14 @@ def screened(chat, tmp_path_factory):
 def test_a_screened_run_has_a_report(screened, capsys):
     folder, status = screened
     assert status == 0
-    names = {"run.json", "sweep.csv", "directions.safetensors", "scorer.safetensors", "report.html"}
+    names = {
+        "run.json",
+        "sweep.csv",
+        "directions.safetensors",
+        "scoring.safetensors",
+        "scorer.safetensors",
+        "report.html",
+    }
     assert {path.name for path in folder.iterdir()} == names
     before = (folder / "report.html").read_bytes()
     status, out, err = run(capsys, "report", folder, "--out", folder.parent / "again.html")
@@ -494,12 +509,14 @@ def test_the_command_is_recorded_as_it_was_typed(screened):
     assert command == "clens sweep --screen-only --layers 2,4 --strengths 0.01 --out 'a run'"
 
 
-@pytest.mark.parametrize("file", ["run.json", "sweep.csv", "directions.safetensors", "scorer.safetensors"])
+@pytest.mark.parametrize(
+    "file", ["run.json", "sweep.csv", "directions.safetensors", "scoring.safetensors", "scorer.safetensors"]
+)
 def test_report_of_a_damaged_run(screened, tmp_path, capsys, file):
     folder, _ = screened
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("run.json", "sweep.csv", "directions.safetensors", "scorer.safetensors"):
+    for name in ("run.json", "sweep.csv", "directions.safetensors", "scoring.safetensors", "scorer.safetensors"):
         content = (folder / name).read_bytes()
         (copy / name).write_bytes(content[: len(content) // 2] if name == file else content)
     said = refused(capsys, "report", copy)
@@ -515,7 +532,7 @@ def test_report_with_directions_of_another_model(screened, tmp_path, capsys, bas
     folder, _ = screened
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("run.json", "sweep.csv", "scorer.safetensors"):
+    for name in ("run.json", "sweep.csv", "scoring.safetensors", "scorer.safetensors"):
         (copy / name).write_bytes((folder / name).read_bytes())
     mean_difference(collect_activations(base, load_pairs()[:8], layers=[2])).save(copy / "directions.safetensors")
     assert "directions of pocket-base, expected those of pocket-chat" in refused(capsys, "report", copy)
