@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from creativity_lens.concept import Concept, prepare
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
-from creativity_lens.prompts import ContrastivePair, load_control, load_pairs
+from creativity_lens.prompts import ContrastivePair, load_control, load_pairs, write_pairs
+from creativity_lens.sides import Sides, write_sides
 
 
 @cache
@@ -23,6 +25,14 @@ def few_pairs() -> list[ContrastivePair]:
         replace(pair, creative_response=_begin(pair.creative_response), boring_response=_begin(pair.boring_response))
         for pair in load_control("register")[:24]
     ]
+
+
+def few_file(folder: Path) -> Path:
+    """The same as a file, with its sides named beside it: for commands that would else read all that is shipped."""
+    file = folder / "few.jsonl"
+    write_pairs(file, few_pairs())
+    write_sides(file, Sides("imaginative", "plain"))
+    return file
 
 
 def _begin(text: str) -> str:

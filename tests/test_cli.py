@@ -14,6 +14,7 @@ import typer
 from commands import refused, run
 from fake_pairs import make_pairs, write_rows
 from full_disk import full_disk
+from prepared import few_file
 
 from creativity_lens import __version__, activations
 from creativity_lens import models as models_module
@@ -379,8 +380,10 @@ def test_a_full_disk_is_found_before_the_model_loads(here, capsys, no_model):
 
 def test_a_disk_that_fills_up_on_the_way(here, capsys, with_chat, monkeypatch):
     monkeypatch.setattr(activations, "_cached", activations._run)  # which would warn
+    pairs = few_file(here)
     with full_disk(after=9_000):
-        status, out, err = run(capsys, "sweep", "--out", "run", "--screen-only", "--layers", "2", "--strengths", "0.1")
+        asked = ("--pairs", pairs, "--layers", "2", "--strengths", "0.1")
+        status, out, err = run(capsys, "sweep", "--out", "run", "--screen-only", *asked)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
     assert "could not be written" in err
@@ -434,6 +437,8 @@ def test_an_interruption_is_one_line(here, capsys, with_chat, monkeypatch):
         "none",
         "--reader",
         "none",
+        "--pairs",
+        few_file(here),
     )
     status, out, err = run(capsys, "sweep", *arguments)
     assert (status, out) == (130, "")
@@ -479,7 +484,9 @@ def screened(chat, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models_module, "load_model", lambda *args, **options: chat)
         patch.chdir(folder)
-        status = main(["sweep", "--screen-only", "--layers", "2,4", "--strengths", "0.01", "--out", "a run"])
+        few_file(folder)
+        asked = ["--pairs", "few.jsonl", "--layers", "2,4", "--strengths", "0.01", "--out", "a run"]
+        status = main(["sweep", "--screen-only", *asked])
     return folder / "a run", status
 
 
@@ -506,7 +513,7 @@ def test_a_screened_run_has_a_report(screened, capsys):
 def test_the_command_is_recorded_as_it_was_typed(screened):
     folder, _ = screened
     command = Sweep.load(folder).run["command"]
-    assert command == "clens sweep --screen-only --layers 2,4 --strengths 0.01 --out 'a run'"
+    assert command == "clens sweep --screen-only --pairs few.jsonl --layers 2,4 --strengths 0.01 --out 'a run'"
 
 
 @pytest.mark.parametrize(
@@ -541,6 +548,7 @@ def test_report_with_directions_of_another_model(screened, tmp_path, capsys, bas
 # -- what is printed -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_find(here, capsys, with_chat):
     arguments = ("find", "--layers", "2,4", "--out", "a.safetensors")
     status, out, err = run(capsys, *arguments)

@@ -2,17 +2,17 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from commands import refused, run
+from prepared import few_file
 from rated import groups_of, ratings_of
 from small_sweeps import DEV, FEW, TEST, TINY
 
-from creativity_lens.files import write_text
 from creativity_lens.ratings import Ratings, write_long
 from creativity_lens.reports import write_report
 from creativity_lens.sweep import sweep_layers
@@ -87,11 +87,10 @@ def test_a_report_is_drawn_again_with_its_ratings(here, capsys):
 
 
 def test_a_sweep_takes_ratings(here, capsys):
-    write_text(here / "few.jsonl", "".join(json.dumps(asdict(pair)) + "\n" for pair in FEW))
     status, out, err = run(
         capsys,
-        *("sweep", "--screen-only", "--layers", "2,4", "--reader", "none", "--pairs", "few.jsonl", "--out", "new"),
-        *("--sides", "imaginative,plain", "--ratings", "mine.csv"),
+        *("sweep", "--screen-only", "--layers", "2,4", "--reader", "none", "--pairs", few_file(here), "--out", "new"),
+        *("--ratings", "mine.csv"),
     )
     assert status == 0, err
     assert "mine: " in out

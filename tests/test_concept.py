@@ -117,6 +117,7 @@ def test_one_layer_alone_may_be_chosen_wherever_it_lies(chat):
     assert prepare(chat, "creativity", load_pairs(), Plan(layers="7"), full=False).choosable == (7,)
 
 
+@pytest.mark.slow
 def test_a_reader_that_reads_the_opposite_is_none(chat, monkeypatch):
     """Half B says the opposite of dev: said in a note, and not a number that was made up."""
     monkeypatch.setattr(module, "halve_topics", lambda pairs, seed: _one_half_swapped(pairs, seed))
@@ -154,6 +155,7 @@ def test_pairs_with_one_instruction_for_both_sides_are_not_read_by_it(chat, monk
     assert read == expected, "the bag of words is that of what the direction reads"
 
 
+@pytest.mark.slow
 def test_pairs_with_one_response_for_both_sides_are_not_scored_by(chat):
     pairs = load_pairs()
     spoiled = {pair.id for pair in pairs if pair.kind == "premise" and pair.domain == pairs[0].domain}
@@ -225,6 +227,7 @@ def test_dev_scores_are_one_methods_with_their_intervals():
     assert dev_scores(rows, "first_component") == [("auc@3", 0.7), ("auc_high@3", 1.0)]
 
 
+@pytest.mark.slow
 def test_a_concept_is_prepared_alike_twice(chat):
     one, other = (unwrap(prepare)(chat, "creativity", load_pairs(), Plan(), full=True) for _ in range(2))
     np.testing.assert_equal(one.rows, other.rows)

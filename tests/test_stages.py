@@ -243,6 +243,7 @@ def test_strong_doses_are_said_and_not_warned_of(concept):
 # -- screening -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_screening_rows_equal_the_screen(chat):
     concept = concept_of(chat, "2,4")
     plan = Plan(layers="2,4", strengths=(0.1, 0.3), screen_pairs=4)
