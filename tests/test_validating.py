@@ -94,10 +94,12 @@ def test_a_damaged_file_is_named(planted, tmp_path, name):
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
     with pytest.raises(InputError, match=r"damaged.*run `clens ratings validate` again"):
         Validation.load(tmp_path)
+    planted.save(tmp_path)
+    assert Validation.load(tmp_path).sets == planted.sets, "and that mends it"
 
 
 def test_figures_and_tables_are_drawn(planted):
-    for name in ("depth", "scatter", "calibration", "criteria"):
+    for name in ("depth", "scatter", "calibration", "criteria", "overview"):
         assert planted.figure(name, "planted").layout.title.text
     with pytest.raises(InputError, match="Did you mean 'planted'"):
         planted.figure("depth", "plantd")

@@ -92,6 +92,29 @@ def test_ratings_made_of_length_are_no_better_than_length():
     assert "length alone reaches" in said["sentence"]
 
 
+def row(scorer, measure, estimate, low, high, p, layer=None):
+    about = {"criterion": "creativity", "panel": "raters", "level": GROUP, "scorer": scorer, "measure": measure}
+    numbers = {"layer": layer, "estimate": estimate, "low": low, "high": high, "p": p, "n": 200, "groups": 10}
+    return about | numbers | {"df": 190, "detectable": 0.2, "note": ""}
+
+
+def test_a_length_that_agrees_with_nothing_is_not_called_as_good():
+    """What is left is unclear for want of texts, not because length does as well."""
+    rows = [
+        row("direction", "rho", 0.2, 0.01, 0.38, 0.03, PRIMARY),
+        row("direction", "partial rho", 0.18, -0.02, 0.36, 0.07, PRIMARY),
+        row("direction", "partial rho, all cheap scorers", 0.18, -0.02, 0.36, 0.07, PRIMARY),
+        row("length", "rho", 0.05, -0.1, 0.2, 0.5),
+        row("surprisal", "rho", 0.02, -0.1, 0.2, 0.7),
+    ]
+    said = outcome(rows)
+    assert said["outcome"] == NOT_ENOUGH
+    assert "beyond length and surprisal" in said["sentence"]
+    assert "length alone reaches +0.05" in said["sentence"]
+    rows[3] = row("length", "rho", 0.25, 0.1, 0.4, 0.001)
+    assert outcome(rows)["outcome"] == NO_BETTER + "length"
+
+
 def test_in_pairs_what_is_left_of_length_is_no_agreement():
     """Ranks of two texts hold little fixed: some of a pure effect of length passes through the partial correlation."""
     rng = np.random.default_rng(8)

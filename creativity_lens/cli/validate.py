@@ -37,12 +37,14 @@ def validate(
 
     from creativity_lens.cli.options import whole_or_auto
     from creativity_lens.result import Sweep
+    from creativity_lens.runs import check_file
 
     spread = None if devices is None else whole_or_auto(devices, "devices")
     sets, panels = rated_sets(ratings), pooled(pool)  # before the model loads
     check_pool(sets, panels)
     sweep = Sweep.load(run)
     yardstick, scoring = scores_of(sweep, run)
+    check_file(Path(run) / "ratings.json")
 
     from creativity_lens.cli.validated import print_validation
     from creativity_lens.models import load_model

@@ -57,8 +57,13 @@ def _of_correlation(rows: Rows, primary: Mapping[str, str], layer: int, group_na
         name = _strongest(rows, CHEAP if _is_above(given) else COVARIATES)
         if _is_above(given):
             held += f", with all cheap scorers {_left(strict)}"
-        sentence = f"The direction is no better than {name} for {what}: {said}{held}; {_cheap_said(rows, name)}."
-        return {"outcome": NO_BETTER + name, "sentence": sentence}
+        told, rival = f"{said}{held}; {_cheap_said(rows, name)}", _cheap(rows)[name]
+        if _clear(rival) or abs(rival["estimate"]) >= found["estimate"]:
+            sentence = f"The direction is no better than {name} for {what}: {told}."
+            return {"outcome": NO_BETTER + name, "sentence": sentence}
+        beyond = "every cheap scorer" if _is_above(given) else "length and surprisal"
+        sentence = f"Not enough evidence that the direction agrees with {what} beyond {beyond}: {told}."
+        return {"outcome": NOT_ENOUGH, "sentence": sentence}
     best = _best_cheap(rows)
     if best is not None:
         sentence = f"The direction is no better than {best} for {what}: {said} ({could}), where "

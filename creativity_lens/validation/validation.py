@@ -1,6 +1,7 @@
 """A validation: how well a direction agrees with people on rated sets, as tables that are saved, loaded and drawn."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from creativity_lens.errors import InputError
-from creativity_lens.figures import draw_ratings
+from creativity_lens.figures import draw_ratings, rating_overview
 from creativity_lens.figures.rating_rows import rating_rows
 from creativity_lens.files import read_text, sha256_of, write_json, write_with
 from creativity_lens.html_tables import html_table, html_text, with_interval
@@ -19,6 +20,7 @@ TEXTS = (
     "set", "item", "group", "author", "panel", "criterion", "rating", "n_ratings", "score", "percentile", "length",
     "surprisal",
 )  # fmt: skip
+OVERVIEW = "overview"
 _LABELS = ("set", "criterion", "panel", "level", "scorer", "measure", "note")
 _DAMAGED = "damaged; run `clens ratings validate` again"
 
@@ -42,19 +44,23 @@ class Validation:
         return {name: str(found["verdict"]["sentence"]) for name, found in self.meta["sets"].items()}
 
     def figure(self, name: str = "depth", rated: str | None = None) -> Any:
-        """A plotly figure of one rated set (the first): depth, pairs, scatter, calibration or criteria.
+        """A plotly figure of one rated set (the first): depth, pairs, scatter, calibration, criteria; or "overview".
 
         >>> validation.figure("scatter", "ttcw")            # doctest: +SKIP
         """
+        if name == OVERVIEW:
+            return rating_overview(self.table, self.meta)
         return draw_ratings(name, self.table, self.texts, self.meta, self.sets[0] if rated is None else rated)
 
     def save(self, folder: str | Path) -> None:
         """Write the three files into a run's folder, each whole; sets that an earlier validation left there are kept.
 
-        They are not kept where it was of another model or layer.
+        They are not kept where it was of another model or layer, or is damaged.
         """
-        folder = Path(folder)
-        whole = self.beside(Validation.load(folder)) if Validation.is_in(folder) else self
+        folder, whole = Path(folder), self
+        if Validation.is_in(folder):
+            with suppress(InputError):
+                whole = self.beside(Validation.load(folder))
         write_with(folder / TABLE_FILE, lambda path: whole.table.to_csv(path, index=False))
         write_with(folder / TEXTS_FILE, lambda path: whole.texts.to_parquet(path, index=False))
         hashes = {name: sha256_of(folder / name) for name in (TABLE_FILE, TEXTS_FILE)}
