@@ -17,6 +17,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.ranks import check_labels
 from creativity_lens.statistics import LEVEL
 
+UNDEFINED = "agreement is not defined"
 Groups = Sequence[str] | Shaped[np.ndarray, " _"]
 
 
@@ -79,12 +80,10 @@ def agreement(values: Float[np.ndarray, "item rater"], groups: Groups | None = N
     if n_items == 0:
         return undefined("no two rated texts to compare" + (" in any group" if groups is not None else ""))
     if counts.max() < 2:
-        return undefined("agreement is not defined: no text has two ratings")
+        return undefined(f"{UNDEFINED}: no text has two ratings")
     if _spread(values, labels, counts)[0] <= _rounding(values):
-        return undefined(
-            "agreement is not defined: the ratings are all equal" + (" in each group" * (groups is not None))
-        )
-    (icc1, icck, low, high, k), why = _icc(values, labels, counts)
+        return undefined(f"{UNDEFINED}: the ratings are all equal" + (" in each group" * (groups is not None)))
+    (icc1, icck, low, high), k, why = _one_way(values, labels, counts)
     return Agreement(
         icc1,
         icck,
@@ -98,25 +97,66 @@ def agreement(values: Float[np.ndarray, "item rater"], groups: Groups | None = N
     )
 
 
-def _icc(
+def agreement_two_way(values: Float[np.ndarray, "item rater"], first: Groups, second: Groups) -> Agreement:
+    """The same with two factors held fixed (prompt and author): the spread between items is what both leave of it.
+
+    Items' means are regressed on both factors, each mean with the weight of its ratings; what is left has n_items - rank
+    degrees of freedom, and k0 = (N - tr(P W)) / df, P being the projection on the factors and W the numbers of ratings.
+    With a `second` that is the same for all it is `agreement` within `first`. Not defined where the factors leave
+    nothing to compare, or where `agreement` is not. Raises `InputError` like it.
+    """
+    labels = [_labels(values, each) for each in (first, second)]
+    rated = np.isfinite(values).any(axis=1)
+    values, labels = values[rated], [each[rated] for each in labels]
+    counts = np.isfinite(values).sum(axis=1)
+    n_items, n_ratings = len(values), int(counts.sum())
+    nan = float("nan")
+    if n_items == 0 or counts.max() < 2:
+        return Agreement(nan, nan, nan, nan, nan, nan, n_items, n_ratings, f"{UNDEFINED}: no text has two ratings")
+    root = np.sqrt(counts)
+    factors = np.concatenate([np.eye(int(each.max()) + 1)[each] for each in labels], axis=1)
+    left, lengths, _ = np.linalg.svd(root[:, None] * factors, full_matrices=False)
+    basis = left[:, lengths > 1e-9 * lengths.max()]
+    df = n_items - basis.shape[1]
+    means = root * np.nanmean(values - np.nanmean(values), axis=1)
+    between = float(np.sum((means - basis @ (basis.T @ means)) ** 2))
+    own = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2, axis=1)
+    if df < 1 or between + own.sum() <= _rounding(values):
+        why = "two factors leave nothing to compare" if df < 1 else "the ratings are all equal"
+        return Agreement(nan, nan, nan, nan, nan, nan, n_items, n_ratings, f"{UNDEFINED}: {why}")
+    k = float((counts.sum() - np.sum(basis**2 * counts[:, None])) / df)
+    (icc1, icck, low, high), note = _icc(between, df, float(own.sum()), n_ratings - n_items, k, _rounding(values))
+    pairable = bool((counts > 1).all())  # else alpha would be of other texts than the rest
+    disagreement = (n_ratings - basis.shape[1]) / n_ratings * np.sum(own * counts / np.maximum(counts - 1, 1))
+    alpha = float(1 - disagreement / (between + own.sum())) if pairable else nan
+    return Agreement(icc1, icck, low, high, alpha, k, n_items, n_ratings, note)
+
+
+def _one_way(
     values: Float[np.ndarray, "item rater"], labels: Int[np.ndarray, " item"], counts: Int[np.ndarray, " item"]
-) -> tuple[tuple[float, float, float, float, float], str]:
-    """ICC(1), ICC(k), its interval, and k0, from the one-way table of items within groups; and a note."""
+) -> tuple[tuple[float, float, float, float], float, str]:
+    """ICC(1), ICC(k) and its interval; k0; and a note, from the table of items within groups."""
     between_all, within = _spread(values, labels, counts)
-    between = between_all - within
     df_between, df_within = len(values) - len(np.unique(labels)), int(counts.sum()) - len(values)
     totals = np.bincount(labels, weights=counts)
     k = float((counts.sum() - np.sum(counts**2 / totals[labels])) / df_between)
-    tiny = _rounding(values)
+    found, note = _icc(between_all - within, df_between, within, df_within, k, _rounding(values))
+    return found, k, note
+
+
+def _icc(
+    between: float, df_between: int, within: float, df_within: int, k: float, tiny: float
+) -> tuple[tuple[float, float, float, float], str]:
+    """ICC(1), ICC(k) and its F interval from the sums of squares between and within items; and a note."""
     if within <= tiny:
-        return (1.0, 1.0, 1.0, 1.0, k), "the raters never differ"
+        return (1.0, 1.0, 1.0, 1.0), "the raters never differ"
     if between <= tiny:
-        return (-1 / (k - 1), np.nan, np.nan, np.nan, k), "ICC(k) is not defined: the texts' means are all equal"
+        return (-1 / (k - 1), np.nan, np.nan, np.nan), "ICC(k) is not defined: the texts' means are all equal"
     ratio = float((between / df_between) / (within / df_within))
     outer = (1 + LEVEL) / 2
     low = 1 - stats.f.ppf(outer, df_between, df_within) / ratio
     high = 1 - 1 / (ratio * stats.f.ppf(outer, df_within, df_between))
-    return ((ratio - 1) / (ratio + k - 1), 1 - 1 / ratio, float(low), float(high), k), ""
+    return ((ratio - 1) / (ratio + k - 1), 1 - 1 / ratio, float(low), float(high)), ""
 
 
 def _alpha(

@@ -5,7 +5,7 @@ import pytest
 from krippendorff import alpha
 from scipy import stats
 
-from creativity_lens.agreement import agreement
+from creativity_lens.agreement import agreement, agreement_two_way
 from creativity_lens.errors import InputError
 
 NAN = float("nan")
@@ -235,3 +235,59 @@ def test_rounding_is_no_disagreement():
 def test_bad_input(values, groups, message):
     with pytest.raises(InputError, match=message):
         agreement(values, groups)
+
+
+# ---- two factors held fixed ----
+
+
+def crossed(seed=0, raters=3):
+    """12 plots by 3 authors, rated by some; a planted spread beside both factors' effects."""
+    rng = np.random.default_rng(seed)
+    plots, authors = np.repeat(np.arange(12), 3), np.tile(np.arange(3), 12)
+    own = rng.normal(size=36)
+    values = (3 * rng.normal(size=12)[plots] + 5 * rng.normal(size=3)[authors] + own)[:, None]
+    return values + 0.5 * rng.normal(size=(36, raters)), plots.astype(str), authors.astype(str)
+
+
+def test_two_factors_are_least_squares_on_all_ratings():
+    """Independent: one regression on the factors and one on the items, over single ratings, with some missing."""
+    values, plots, authors = crossed()
+    values[::5, 0] = np.nan
+    found = agreement_two_way(values, plots, authors)
+    item, rater = np.nonzero(np.isfinite(values))
+    y = values[item, rater]
+
+    def left(*factors):
+        design = np.concatenate([(each[:, None] == np.unique(each)).astype(float) for each in factors], axis=1)
+        fit = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        return float(np.sum((y - fit) ** 2)), np.linalg.matrix_rank(design), design
+
+    whole, rank, design = left(plots[item], authors[item])
+    within, items, dummies = left(item)
+    df, df_within = items - rank, len(y) - items
+    hat = design @ np.linalg.pinv(design)
+    k = (len(y) - np.trace(hat @ dummies @ dummies.T)) / df  # the expected mean square: E = s2 + k0 * t2
+    ratio = ((whole - within) / df) / (within / df_within)
+    assert found.k == pytest.approx(k, rel=1e-9)
+    assert found.icck == pytest.approx(1 - 1 / ratio, rel=1e-9)
+    assert found.icc1 == pytest.approx((ratio - 1) / (ratio + k - 1), rel=1e-9)
+    assert found.icck_low == pytest.approx(1 - stats.f.ppf(0.975, df, df_within) / ratio, rel=1e-9)
+    assert np.isnan(found.alpha) == bool((np.isfinite(values).sum(axis=1) < 2).any())
+    assert found.icck > 0.8, "the control: what the items have of their own is seen"
+
+
+def test_a_second_factor_that_is_one_for_all_changes_nothing():
+    values, plots, _ = crossed(seed=1)
+    one, two = agreement(values, plots), agreement_two_way(values, plots, ["all"] * 36)
+    for name in ("icc1", "icck", "icck_low", "icck_high", "alpha", "k"):
+        assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-9)
+
+
+def test_two_factors_not_defined():
+    values, plots, authors = crossed()
+    assert "no text has two ratings" in agreement_two_way(values[:, :1], plots, authors).note
+    assert "all equal" in agreement_two_way(np.ones((36, 3)), plots, authors).note
+    alone = [str(n) for n in range(36)]
+    found = agreement_two_way(values, alone, authors)
+    assert np.isnan(found.icck)
+    assert "leave nothing to compare" in found.note

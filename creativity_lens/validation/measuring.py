@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from creativity_lens.agreement import Agreement, agreement
+from creativity_lens.agreement import Agreement, agreement, agreement_two_way
 from creativity_lens.correlation import Correlation, partial, two_way, within
 from creativity_lens.preferences import preference, preference_difference
 from creativity_lens.statistics import FEWEST
@@ -214,9 +214,13 @@ def _row(scorer: str, layer: int | None, measure: str, found: Correlation) -> di
 
 def _ceiling(part: Rated, level: str, rho: float, primary: int) -> Iterator[dict[str, Any]]:
     """The raters' agreement on these texts at this level, its ceiling, and the correlation as a share of it."""
-    groups, _ = labels_of(part.items, level, seed=0)
-    found = agreement(part.singles, groups) if part.singles.shape[1] and level != BOTH else None
-    why = "no ceiling: agreement is not measured with two things held fixed" if level == BOTH else _why_none(found)
+    found = None
+    if part.singles.shape[1] and level == BOTH:
+        first, second = (part.items[column].to_numpy(str) for column in ("group", "author"))
+        found = agreement_two_way(part.singles, first, second)
+    elif part.singles.shape[1]:
+        found = agreement(part.singles, labels_of(part.items, level, seed=0)[0])
+    why = _why_none(found)
     ceiling = found.ceiling if found is not None and not why else np.nan
     if found is not None:
         for measure, value in (("icc1", found.icc1), ("icck", found.icck), ("alpha", found.alpha)):
