@@ -338,6 +338,7 @@ def test_another_contrast_is_called_by_its_own_side(tmp_path: Path) -> None:
 # ---- in a real browser ----
 
 
+@pytest.mark.slow
 def test_in_chromium_all_is_drawn_and_nothing_overflows(evil: tuple[Path, Page]) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
