@@ -101,7 +101,7 @@ def agreement_two_way(values: Float[np.ndarray, "item rater"], first: Groups, se
     """The same with two factors held fixed (prompt and author): the spread between items is what both leave of it.
 
     Items' means are regressed on both factors, each mean with the weight of its ratings; what is left has n_items less
-    rank degrees of freedom, and k0 = (N - tr(P W)) / df, P being the projection on the factors and W the ratings' counts.
+    rank degrees of freedom, and k0 = (N - tr(P W)) / df, P being the projection on the factors, W the ratings' counts.
     With a `second` that is the same for all it is `agreement` within `first`. Not defined where the factors leave
     nothing to compare, or where `agreement` is not. Raises `InputError` like it.
     """

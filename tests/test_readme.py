@@ -50,7 +50,7 @@ def test_python_blocks_run_in_order(here, capsys):
     assert min(shares) > 0.5  # the direction reads topics that it never saw, at every layer
     assert (here / "creative.safetensors").is_file()
     assert [line[:3] for line in printed.splitlines() if line[:3] in ("0.0", "0.1", "0.2")] == ["0.0", "0.1", "0.2"]
-    assert "{'rated': '" in printed  # one sentence for the set of ratings
+    assert "{'rated': " in printed  # one sentence for the set of ratings
     assert names["sweep"].run["status"] == "finished"
     assert names["sweep"].sentence in printed
 
