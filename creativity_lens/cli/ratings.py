@@ -166,7 +166,7 @@ def _counts(ratings: Any) -> str:
         f"{'criteria' if len(ratings.criteria) > 1 else 'criterion'} {_few(ratings.criteria)}",
         f"panels, kept apart: {', '.join(panels)}" if len(panels) > 1 else f"panel {panels[0]}",
     ]
-    parts += [f"{groups:,} groups" + (f" by {ratings.group_name}" if ratings.group_name != "group" else "")] * bool(
-        groups
-    )
+    if groups:
+        by = f" by {ratings.group_name}" if ratings.group_name != "group" else ""
+        parts.append(f"{groups:,} group{'s' * (groups != 1)}{by}")
     return "; ".join([*parts, *([f"scale {', '.join(scales)}"] if scales else [])])
