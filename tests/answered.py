@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from creativity_lens.packets.packet import Check, Entry, Item, Packet, Pair, RaterPage
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import Check, Entry, Item, Pair, RaterPage
 from creativity_lens.packets.sealed import digest_of
 
 Rate = Callable[[Item, str, int], int]  # item, criterion, number of the rater -> a number on the scale

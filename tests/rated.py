@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from creativity_lens.figures.rating_rows import CHEAP
 from creativity_lens.ratings import Ratings
-from creativity_lens.validation.cheap import CHEAP
 from creativity_lens.validation.scored import Scored
 
 LAYERS = (1, 2, 3)

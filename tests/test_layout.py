@@ -21,8 +21,8 @@ RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
-        "verdict sides text_features text_files html_tables ratings agreement correlation ranks rank_resampling "
-        "rank_intervals preferences",
+        "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
+        "rank_resampling rank_intervals preferences",
         "wording leaks model_files model_hub loading tokens native models",
         "lint reading",
         "activations",

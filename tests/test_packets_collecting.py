@@ -13,7 +13,8 @@ from creativity_lens.agreement import agreement
 from creativity_lens.errors import InputError
 from creativity_lens.packets.agreed import preference_agreement
 from creativity_lens.packets.collecting import TABLE, collect_answers, preference
-from creativity_lens.packets.packet import Item, Packet
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import Item
 from creativity_lens.ratings.columns import read_long
 
 

@@ -19,10 +19,11 @@ from creativity_lens.packets import Item, Packet, items_of_file, items_of_run, m
 from creativity_lens.packets.folder import new_folder, told
 from creativity_lens.packets.items import LONGEST_TEXT, MOST_TEXTS
 from creativity_lens.packets.ordering import clashes, orders, spread_checks
-from creativity_lens.packets.page import embedded_json, minutes
+from creativity_lens.packets.page import minutes
 from creativity_lens.packets.power import pairs_power, texts_power
 from creativity_lens.packets.questions import ask, make_checks, parse_scale, usual_checks
 from creativity_lens.packets.sealed import digest_of
+from creativity_lens.page_safety import embedded_json
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> <!-- & \u2028 \u0634 \U0001f9ff"
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from creativity_lens.errors import InputError
-from creativity_lens.packets.packet import Item, Packet
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import Item
 from creativity_lens.packets.sealed import canonical, digest_of, read_object
 
 SCALE, PAIRS = packet_of(3, 2), packet_of(3, 2, pairs=True)

@@ -11,8 +11,9 @@ import pytest
 
 from creativity_lens.packets import Item, Packet, collect_answers, make_packet
 from creativity_lens.packets.answers import read_answers
-from creativity_lens.packets.page import embedded_json, render
+from creativity_lens.packets.page import render
 from creativity_lens.packets.sealed import canonical, digest_of
+from creativity_lens.page_safety import embedded_json
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 ODD = "caf\u00e9 \u0634\u0639\u0631 \u202e\u05e9\u05dc\u05d5\u05dd \U0001f9ff \u2028 \x7f " + "long" * 80

@@ -19,7 +19,8 @@ from fake_sweep import HOSTILE, fake_sweep
 from creativity_lens.errors import InputError
 from creativity_lens.figures import FIGURES
 from creativity_lens.figures.rows import number
-from creativity_lens.reports import MAX_BYTES, embedded_json, write_report
+from creativity_lens.page_safety import embedded_json
+from creativity_lens.reports import MAX_BYTES, write_report
 from creativity_lens.reports.browser import browser_texts, cut
 
 TABLE, TEXTS, RUN = fake_sweep()

@@ -4,8 +4,6 @@ What must hold: whatever a text holds is escaped by the template; the page runs 
 content security policy allows its own style alone; no colour says what a number and an underline do not.
 """
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import jinja2
 
 from creativity_lens.colored.words import LEVELS, levelled, words_of
 from creativity_lens.files import write_text
+from creativity_lens.page_safety import source_hash
 from creativity_lens.text_scores import TextScore, TextScores
 
 MAX_BYTES = 8_000_000
@@ -69,8 +68,7 @@ def write_colored(scores: TextScores, path: str | Path, *, ids: Sequence[str] = 
         rows.append(row)
     style = (FOLDER / "page.css").read_text(encoding="utf-8") + _ramp(LIGHT)
     style += f"@media screen and (prefers-color-scheme: dark) {{\n{_ramp(DARK)}}}\n"
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src {source_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
     names = list(ids) or _numbers(scores)
     write_text(Path(path), _render("page.html.j2", scores, names, rows, style=style, policy=policy, title=title))
     return len(rows)

@@ -12,7 +12,8 @@ from typing import Any
 
 from creativity_lens.errors import InputError, check_choice, nearest
 from creativity_lens.packets.fields import check_format, hex_digits, objects, short_text, shown, whole_number
-from creativity_lens.packets.packet import SIDES, Entry, Packet, RaterPage
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import SIDES, Entry, RaterPage
 from creativity_lens.packets.sealed import SEAL, check_seal, read_object
 from creativity_lens.rows import check_fields
 

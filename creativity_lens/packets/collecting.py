@@ -14,7 +14,8 @@ from creativity_lens.errors import InputError
 from creativity_lens.html_tables import html_table
 from creativity_lens.packets.agreed import agreement_rows, agreement_sentence, agreements
 from creativity_lens.packets.answers import TIE, Answer, Answers, check_complete, read_answers
-from creativity_lens.packets.packet import Item, Packet
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import Item
 from creativity_lens.packets.people import people
 from creativity_lens.ratings import Ratings
 from creativity_lens.ratings.columns import write_long

@@ -16,7 +16,7 @@ import pandas as pd
 from creativity_lens.errors import InputError, nearest
 from creativity_lens.figures.rows import main_concept
 from creativity_lens.files import sha256_text
-from creativity_lens.packets.packet import Item
+from creativity_lens.packets.parts import Item
 from creativity_lens.rows import check_all_or_none, check_once, checked_name, checked_text, parse_row, read_lines, shown
 from creativity_lens.tables import read_run
 from creativity_lens.text_files import read_csv

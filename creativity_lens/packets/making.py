@@ -17,8 +17,9 @@ from creativity_lens.files import sha256_text, write_text
 from creativity_lens.packets.folder import README, new_folder, readme
 from creativity_lens.packets.items import LONGEST_TEXT, MOST_CHARACTERS, MOST_TEXTS, PAIRS_PER_GROUP
 from creativity_lens.packets.ordering import orders, spread_checks
-from creativity_lens.packets.packet import Entry, Item, Packet, Pair, RaterPage
+from creativity_lens.packets.packet import Packet
 from creativity_lens.packets.page import page_data, render
+from creativity_lens.packets.parts import Entry, Item, Pair, RaterPage
 from creativity_lens.packets.questions import LONGEST_NOTE, Question, ask, check_scale, make_checks, usual_checks
 from creativity_lens.packets.sealed import canonical
 from creativity_lens.ratings import PANEL

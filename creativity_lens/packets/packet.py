@@ -4,7 +4,6 @@ The key, `packet.json`, stays with the organiser. It guarantees on reading that 
 written, that every code of every page leads to a text, and that every rater has every text (or pair) once.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,78 +17,22 @@ from creativity_lens.packets.fields import (
     check_unique,
     hex_digits,
     objects,
-    plain_text,
-    short_key,
     short_text,
     shown,
     whole_number,
 )
+from creativity_lens.packets.parts import Check, Item, Pair, RaterPage, read_check, read_item, read_pair, read_rater
 from creativity_lens.packets.sealed import SEAL, check_seal, digest_of, read_object
 from creativity_lens.rows import check_fields, checked_choice, checked_name
 
 FORMAT = "packet 1"
 KEY = "packet.json"
 MODES = ("scale", "pairs")
-KINDS = ("item", "pair", "check")
-SIDES = ("a", "b")  # as they stand on the screen: the left or upper text is "a"
 LARGEST_KEY = 64 * 2**20  # bytes
 MOST_CRITERIA = 20
 FURTHEST = 1000  # an end of a scale
-_LONGEST_TEXT = 1_000_000  # characters
-_FILE = re.compile(r"[\w.-]{1,100}")
 _WHAT = "the key of a packet, its packet.json"
 _REMEDY = "restore the packet from a copy"
-
-
-@dataclass(frozen=True)
-class Item:
-    """A text to be rated, and what its rater must not know."""
-
-    key: str  # within the packet: i001
-    id: str  # the organiser's name for it, unique in the packet
-    text: str
-    group: str | None = None  # texts are compared within it: the prompt's id
-    prompt: str | None = None  # the prompt's text, shown above the text
-    condition: str | None = None  # steered, unsteered, prompted, ..; None where none is known
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two texts to be compared with each other."""
-
-    key: str  # p001
-    first: str  # key of an item
-    second: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """An attention check: an entry that says itself what to answer."""
-
-    key: str  # c01
-    expected: Mapping[str, int] | str  # criterion -> value; or "a" or "b", as it stands on the screen, for all criteria
-    text: str = ""  # what the page shows
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that a rater answers, under a code that tells nothing."""
-
-    code: str  # 8 hex digits, unique on its page
-    kind: str  # one of KINDS
-    key: str  # of the item, pair or check
-    swapped: bool = False  # pairs only: the second text stands on side "a"
-
-
-@dataclass(frozen=True)
-class RaterPage:
-    """What one rater gets: entries in the order of the page."""
-
-    name: str  # rater-1
-    file: str  # rater-1.html
-    panel: str
-    entries: tuple[Entry, ...]
-    page_digest: str  # hex SHA-256 of the page's data, which the answers file repeats
 
 
 @dataclass(frozen=True)
@@ -205,10 +148,10 @@ def _packet(where: str, value: dict[str, Any]) -> Packet:
         raise InputError(f"{where}: 'criteria': expected 1 to {MOST_CRITERIA}, got {len(criteria)}.")
     scale = _scale(where, mode, value["scale"])
     conditions = _names(where, "conditions", value["conditions"])
-    items = tuple(_item(where, each, conditions) for each in objects(where, "items", value["items"]))
-    pairs = tuple(_pair(where, each) for each in objects(where, "pairs", value["pairs"]))
-    checks = tuple(_check(where, each, criteria, scale) for each in objects(where, "checks", value["checks"]))
-    raters = tuple(_rater(where, each) for each in objects(where, "raters", value["raters"]))
+    items = tuple(read_item(where, each, conditions) for each in objects(where, "items", value["items"]))
+    pairs = tuple(read_pair(where, each) for each in objects(where, "pairs", value["pairs"]))
+    checks = tuple(read_check(where, each, criteria, scale) for each in objects(where, "checks", value["checks"]))
+    raters = tuple(read_rater(where, each) for each in objects(where, "raters", value["raters"]))
     packet = Packet(
         hex_digits(where, "id", value["id"], 12),
         short_text(where, "created", value["created"]),
@@ -252,74 +195,6 @@ def _source(where: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise InputError(f"{where}: 'source': expected an object, got {shown(value)}.")
     return {short_text(where, "source", key): short_text(where, "source", each) for key, each in value.items()}
-
-
-def _item(where: str, value: dict[str, Any], conditions: Sequence[str]) -> Item:
-    check_fields(f"{where}: items", value, required=["key", "id", "text"], optional=["group", "prompt", "condition"])
-    key = short_key(f"{where}: items", "key", value["key"])
-    at = f"{where}: item {key}"
-    condition = value.get("condition")
-    if condition is not None:
-        checked_choice(at, "condition", condition, conditions)
-    group = value.get("group")
-    prompt = value.get("prompt")
-    return Item(
-        key,
-        plain_text(at, "id", value["id"], 1000),
-        plain_text(at, "text", value["text"], _LONGEST_TEXT),
-        None if group is None else plain_text(at, "group", group, 1000),
-        None if prompt is None else plain_text(at, "prompt", prompt, _LONGEST_TEXT),
-        condition,
-    )
-
-
-def _pair(where: str, value: dict[str, Any]) -> Pair:
-    check_fields(f"{where}: pairs", value, required=["key", "first", "second"])
-    return Pair(*(short_key(f"{where}: pairs", field, value[field]) for field in ("key", "first", "second")))
-
-
-def _check(where: str, value: dict[str, Any], criteria: Sequence[str], scale: tuple[int, int] | None) -> Check:
-    check_fields(f"{where}: checks", value, required=["key", "expected"], optional=["text"])
-    key = short_key(f"{where}: checks", "key", value["key"])
-    at, expected = f"{where}: check {key}", value["expected"]
-    text = value.get("text", "")
-    if text != "":
-        plain_text(at, "text", text, _LONGEST_TEXT)
-    if scale is None:
-        return Check(key, checked_choice(at, "expected", expected, SIDES), text)
-    if not isinstance(expected, dict) or not expected:
-        raise InputError(f"{at}: 'expected': expected a value by criterion, got {shown(expected)}.")
-    values = {
-        checked_choice(at, "expected", name, criteria): whole_number(at, "expected", each, *scale)
-        for name, each in expected.items()
-    }
-    return Check(key, values, text)
-
-
-def _rater(where: str, value: dict[str, Any]) -> RaterPage:
-    check_fields(f"{where}: raters", value, required=["name", "file", "panel", "entries", "page_digest"])
-    name = checked_name(f"{where}: raters", "name", value["name"])
-    at = f"{where}: rater {name}"
-    file = checked_name(at, "file", value["file"])
-    if not _FILE.fullmatch(file) or file.startswith("."):
-        raise InputError(f"{at}: 'file': expected the plain name of a file, got {shown(file)}.")
-    return RaterPage(
-        name,
-        file,
-        checked_name(at, "panel", value["panel"]),
-        tuple(_entry(at, each) for each in objects(at, "entries", value["entries"])),
-        hex_digits(at, "page_digest", value["page_digest"], 64),
-    )
-
-
-def _entry(at: str, value: dict[str, Any]) -> Entry:
-    check_fields(f"{at}: entries", value, required=["code", "kind", "key"], optional=["swapped"])
-    kind = checked_choice(f"{at}: entries", "kind", value["kind"], KINDS)
-    swapped = value.get("swapped", False)
-    if not isinstance(swapped, bool) or (swapped and kind != "pair"):
-        raise InputError(f"{at}: entries: 'swapped': expected true or false, and true for a pair only.")
-    code = hex_digits(f"{at}: entries", "code", value["code"], 8)
-    return Entry(code, kind, short_key(f"{at}: entries", "key", value["key"]), swapped)
 
 
 def _check_whole(where: str, packet: Packet) -> None:

@@ -5,11 +5,7 @@ What must hold: texts stand in a JSON block that cannot end its own `<script>`, 
 runs and nothing is fetched; nothing in the page tells a text's id, condition or source.
 """
 
-import base64
-import hashlib
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,9 +13,11 @@ from typing import Any
 
 import jinja2
 
-from creativity_lens.packets.packet import Check, Entry, Item, Packet, Pair
+from creativity_lens.packets.packet import Packet
+from creativity_lens.packets.parts import Entry
 from creativity_lens.packets.questions import PRACTICE, Question
 from creativity_lens.packets.sealed import SEAL, digest_of
+from creativity_lens.page_safety import embedded_json, source_hash
 
 FOLDER = Path(__file__).parent
 FORMAT = "page 1"
@@ -38,18 +36,15 @@ def page_data(
     note: str = "",
 ) -> dict[str, Any]:
     """What a page knows, sealed with its digest: nothing but texts, questions and codes."""
-    items: dict[str, Item] = {item.key: item for item in packet.items}
-    pairs: dict[str, Pair] = {pair.key: pair for pair in packet.pairs}
-    checks: dict[str, Check] = {check.key: check for check in packet.checks}
 
     def shown(entry: Entry) -> dict[str, Any]:
         if entry.kind == "check":
-            return {"code": entry.code, "notice": checks[entry.key].text}
+            return {"code": entry.code, "notice": packet.check(entry.key).text}
         if entry.kind == "item":
-            item = items[entry.key]
+            item = packet.item(entry.key)
             return {"code": entry.code, "prompt": item.prompt if show_prompts else None, "text": item.text}
-        pair = pairs[entry.key]
-        sides = [items[pair.first], items[pair.second]]
+        pair = packet.pair(entry.key)
+        sides = [packet.item(pair.first), packet.item(pair.second)]
         if entry.swapped:
             sides.reverse()
         shared = sides[0].prompt if sides[0].prompt == sides[1].prompt else None
@@ -77,8 +72,8 @@ def page_data(
 
 def minutes(packet: Packet, *, show_prompts: bool = True) -> int:
     """How long a page takes: reading 200 words a minute, and four seconds an answer; in fives above ten."""
-    items = {item.key: item for item in packet.items}
-    units = [[items[pair.first], items[pair.second]] for pair in packet.pairs] or [[item] for item in packet.items]
+    pairs = [[packet.item(key) for key in (pair.first, pair.second)] for pair in packet.pairs]
+    units = pairs or [[item] for item in packet.items]
     words = math.fsum(_words(check.text) for check in packet.checks)
     for unit in units:
         words += math.fsum(_words(item.text) for item in unit) + _words((unit[0].prompt if show_prompts else "") or "")
@@ -100,12 +95,6 @@ def render(data: Mapping[str, Any]) -> str:
         title="Comparing texts" if pairs else "Rating texts",
     )  # fmt: skip
     return page if page.endswith("\n") else page + "\n"
-
-
-def embedded_json(value: Any) -> str:
-    """JSON that is safe inside `<script type="application/json">`: no character in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @cache
@@ -133,8 +122,7 @@ def _source(name: str) -> str:
 
 
 def _policy(script: str, style: str) -> str:
-    one, other = (base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (script, style))
     return (
-        f"default-src 'none'; script-src 'sha256-{one}'; style-src 'sha256-{other}'; img-src data:; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from creativity_lens.packets.packet import Item
+from creativity_lens.packets.parts import Item
 from creativity_lens.packets.people import compared, smallest_difference
 from creativity_lens.statistics import FEWEST
 

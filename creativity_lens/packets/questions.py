@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from creativity_lens.errors import InputError, nearest
-from creativity_lens.packets.packet import MOST_CRITERIA, SIDES, Check
+from creativity_lens.packets.packet import MOST_CRITERIA
+from creativity_lens.packets.parts import SIDES, Check
 
 MOST_POINTS = 11  # of a scale: more than a rater can tell apart
 LONGEST_QUESTION = 300  # characters

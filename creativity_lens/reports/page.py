@@ -5,12 +5,8 @@ own `<script>`; the page's content security policy names the hashes of its two s
 nothing is fetched; the file stays under `MAX_BYTES`.
 """
 
-import base64
-import hashlib
 import html
-import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from plotly.offline import get_plotlyjs
 from creativity_lens import files
 from creativity_lens.figures import FIGURES, draw
 from creativity_lens.figures.rows import main_concept, sides_of
+from creativity_lens.page_safety import embedded_json, source_hash
 from creativity_lens.reports import sections
 from creativity_lens.reports.browser import browser_texts
 from creativity_lens.reports.ratings import Rated, ratings_figures, ratings_section
@@ -100,16 +97,6 @@ def write_report(
     return path
 
 
-def embedded_json(value: Any) -> str:
-    """JSON that is safe inside `<script type="application/json">`: no character in it can end the element.
-
-    >>> embedded_json("</script>")
-    '"\\\\u003c/script\\\\u003e"'
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
 def _rounded(value: Any) -> Any:
     """To five significant digits, more than a screen shows; NaN and infinities become null, as JSON has neither."""
     if isinstance(value, Mapping):
@@ -139,7 +126,6 @@ def _source(script: str) -> str:
 
 
 def _policy(scripts: list[str]) -> str:
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
+    hashes = " ".join(map(source_hash, scripts))
     # Plotly styles its elements in place; pictures are what its download button draws.
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"

@@ -16,7 +16,7 @@ from creativity_lens.ratings import SETS, Ratings
 from creativity_lens.validation.claims import claim
 from creativity_lens.validation.measuring import (
     GROUP,
-    MATRIX_FROM,
+    PICTURED_FROM,
     Rated,
     is_paired,
     levels_of,
@@ -145,8 +145,8 @@ def _about(
         notes.append(f"{scored.n_missing} of {len(ratings.items)} rated texts are not in the set's files.")
     if scored.n_empty:
         notes.append(f"{scored.n_empty} texts have no token that the model reads.")
-    if len(parts) and max(len(part.ratings) for part in parts) < MATRIX_FROM:
-        notes.append(f"Below {MATRIX_FROM} texts neither a calibration nor a matrix of criteria is drawn.")
+    if len(parts) and max(len(part.ratings) for part in parts) < PICTURED_FROM:
+        notes.append(f"Below {PICTURED_FROM} texts neither a calibration nor a matrix of criteria is drawn.")
     return {
         "title": shipped.title if shipped is not None else ratings.name,
         "items": len(ratings.items),

@@ -15,7 +15,6 @@ from creativity_lens.text_features import words_of
 
 COVARIATES = ("length", "surprisal")  # held fixed in partial correlations
 DISTANCE = "distance to prompt"
-CHEAP = ("length", "word length", "type-token ratio", "surprisal", DISTANCE)
 
 
 def cheap_scores(

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from creativity_lens.figures.rating_rows import CHEAP, PREFERRED
+from creativity_lens.figures.rating_rows import CHEAP, DIRECTION, PREFERRED, RATERS
 from creativity_lens.validation.cheap import COVARIATES
-from creativity_lens.validation.measuring import DIRECTION, GROUP, OVERALL, PARTIAL_ALL, RATERS
+from creativity_lens.validation.measuring import GROUP, OVERALL, PARTIAL_ALL
 
 AGREES, NOT_ENOUGH, WRONG_WAY = "agrees", "not enough evidence", "points the wrong way"
 NO_BETTER = "no better than "

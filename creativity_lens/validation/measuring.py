@@ -14,19 +14,20 @@ from jaxtyping import Float
 
 from creativity_lens.agreement import Agreement, agreement, agreement_two_way
 from creativity_lens.correlation import Correlation, partial, two_way, within
+from creativity_lens.figures.rating_rows import CHEAP, CRITERION, DIRECTION, RATERS
+from creativity_lens.figures.rating_rows import FEWEST as PICTURED_FROM
 from creativity_lens.preferences import preference, preference_difference
+from creativity_lens.ratings import LEVELS
 from creativity_lens.statistics import FEWEST
-from creativity_lens.validation.cheap import CHEAP, COVARIATES
+from creativity_lens.validation.cheap import COVARIATES
 from creativity_lens.validation.scored import Scored
 
-OVERALL, GROUP, AUTHOR, BOTH = "overall", "group", "author", "group and author"
-DIRECTION, RATERS = "direction", "raters"
+OVERALL, GROUP, AUTHOR, BOTH = LEVELS
 PARTIAL_ALL = "partial rho, all cheap scorers"
 TABLE = (
     *("set", "criterion", "panel", "level", "scorer", "layer", "measure"),
     *("estimate", "low", "high", "p", "n", "groups", "df", "detectable", "note"),
 )
-MATRIX_FROM = 100  # texts, below which correlations between criteria are a picture of luck
 BLOCKS = 200  # clusters at most, where texts are drawn again one by one
 
 
@@ -157,7 +158,7 @@ def measure_criteria(
     name: str, parts: Sequence[Rated], primary: str, level: str, *, seed: int
 ) -> Iterator[dict[str, Any]]:
     """How the criteria of a panel agree with each other on the same texts: each read as the score of each other."""
-    parts = [part for part in parts if part.panel == primary and len(part.ratings) >= MATRIX_FROM]
+    parts = [part for part in parts if part.panel == primary and len(part.ratings) >= PICTURED_FROM]
     by_item = {part.criterion: pd.Series(part.ratings, part.items["item"].to_numpy()) for part in parts}
     for part in parts:
         others = [criterion for criterion in by_item if criterion != part.criterion]
@@ -168,7 +169,7 @@ def measure_criteria(
         found = within(scores, part.ratings, groups, clusters=clusters, permutations=199, draws=99, seed=seed)
         for other, each in zip(others, found.each, strict=True):
             about = {"set": name, "criterion": part.criterion, "panel": part.panel, "level": level}
-            yield about | _row(f"criterion {other}", None, "rho", each) | {"low": np.nan, "high": np.nan, "p": np.nan}
+            yield about | _row(f"{CRITERION}{other}", None, "rho", each) | {"low": np.nan, "high": np.nan, "p": np.nan}
 
 
 def is_paired(part: Rated) -> bool:
