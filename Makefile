@@ -18,7 +18,7 @@ PYTEST_READERS := -m pytest -c tests/readers/pytest.ini
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-slow test-readers test-llamacpp check format bench notebooks clean
+.PHONY: help setup sweep audit test test-slow test-readers test-llamacpp check format bench notebooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ setup: $(READY) ## make .venv and install the package into it, editable, with wh
 
 sweep: $(READY) ## run `clens sweep` on the built-in model; more options: make sweep ARGS="--seed 1"
 	$(BIN)/clens sweep $(ARGS)
+
+audit: $(READY) ## run `clens audit` on the two built-in models; more options: make audit ARGS="--seed 1"
+	$(BIN)/clens audit $(ARGS)
 
 test: $(READY) ## run the fast tests; some of them: make test ARGS="-k steering"
 	$(PYTEST) -m "not slow" $(ARGS)

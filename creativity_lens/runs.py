@@ -15,6 +15,7 @@ DIRECTIONS_FILE = "directions.safetensors"
 SCORER_FILE = "scorer.safetensors"  # of a run in which a layer reads the concept
 SCORING_FILE = "scoring.safetensors"  # directions that score, at every layer; the scorer's is one of them
 TABLE_FILE = "sweep.csv"  # there as soon as anything was measured
+AUDIT_FILE = "audit.csv"  # the same, of an audit
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def new_run(out: str | Path | None, model_name: str) -> Iterator[Path]:
     try:
         yield folder
     except BaseException as error:
-        kept = (folder / TABLE_FILE).exists()
+        kept = any((folder / name).exists() for name in (TABLE_FILE, AUDIT_FILE))
         if not kept and not claimed:
             _leave(folder, made)
         if isinstance(error, KeyboardInterrupt):

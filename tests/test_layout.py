@@ -22,22 +22,26 @@ RANKS: dict[str, int] = {
     for rank, names in enumerate([
         "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
         "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
-        "rank_resampling rank_intervals preferences",
-        "wording leaks model_files model_hub loading tokens native models",
+        "rank_resampling rank_intervals preferences diversity personas effects attractors stretches ratios glove "
+        "embedding_cache",
+        "wording leaks model_files model_hub loading tokens native models vocabulary embedding_files embeddings "
+        "monoculture",
         "lint reading",
         "activations",
         "directions",
         "steering sampling prefix",
+        "drawing",
+        "streams",
         "generation dosing gating",
         "scoring",
-        "screening readout token_readings",
+        "screening readout token_readings token_entropy",
         "figures given",
         "concept conditions",
         "tables layer_table beside choice provenance finding yardstick",
         "ledger controls stages result",
         "sweep",
         "reports exports text_scores comparing packets",
-        "colored validation",
+        "colored validation association decoding audit",
         "cli",
         "__main__",
     ])

@@ -14,10 +14,14 @@ import typer.main
 
 from creativity_lens import __version__
 from creativity_lens.cli import (
+    audit,
+    dat,
+    diversity,
     export,
     find,
     import_,
     models,
+    monoculture,
     pairs,
     rate,
     ratings,
@@ -64,6 +68,10 @@ app.command("sweep", cls=_Command)(sweep.sweep)
 app.command("find")(find.find)
 app.command("steer", cls=_Command)(steer.steer)
 app.command("score", cls=_Command)(score.score)
+app.command("audit", cls=_Command)(audit.audit)
+app.command("diversity", cls=_Command)(diversity.diversity)
+app.command("monoculture", cls=_Command)(monoculture.monoculture)
+app.command("dat", cls=_Command)(dat.dat)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("report")(report.report)

@@ -14,15 +14,21 @@ class Columns:
     ...     side_by_side(model, prompts, pushes, on_step=on_step)
     """
 
-    def __init__(self, model: Any, prompts: list[Any], pushes: list[Any], samples: int, *, shown: bool) -> None:
-        self._model, self._prompts, self._pushes, self._samples = model, prompts, [(), *pushes], samples
+    def __init__(
+        self, model: Any, prompts: list[Any], pushes: list[Any], samples: int, *, shown: bool,
+        names: list[str] | None = None,
+    ) -> None:  # fmt: skip
+        from creativity_lens.comparing import push_name
+
+        self._model, self._prompts, self._samples = model, prompts, samples
+        self._names = [push_name(push) for push in [(), *pushes]] if names is None else names
         self._shown = shown and sys.stdout.isatty()
         self._ids: list[list[int]] = []
         self.start_again()
 
     def start_again(self, *_: Any) -> None:
         """Forget what was drawn: a batch did not fit and is written again."""
-        self._ids = [[] for _ in range(len(self._prompts) * len(self._pushes) * self._samples)]
+        self._ids = [[] for _ in range(len(self._prompts) * len(self._names) * self._samples)]
 
     def __enter__(self) -> Callable[[list[int], list[int]], None] | None:
         if not self._shown:
@@ -30,7 +36,7 @@ class Columns:
         from rich.live import Live
 
         self._live = Live(
-            get_renderable=self._draw, console=_console(), refresh_per_second=10, transient=True,
+            get_renderable=self._draw, console=wide_console(), refresh_per_second=10, transient=True,
             vertical_overflow="ellipsis",
         )  # fmt: skip
         self._live.start()
@@ -46,7 +52,7 @@ class Columns:
 
     def _draw(self) -> Any:
         texts = [self._model.decode(ids) for ids in self._ids]
-        return _tables([prompt.text for prompt in self._prompts], self._pushes, texts, self._samples)
+        return tables([prompt.text for prompt in self._prompts], self._names, texts, self._samples)
 
 
 def print_side_by_side(found: Any) -> None:
@@ -55,10 +61,11 @@ def print_side_by_side(found: Any) -> None:
 
     from creativity_lens.comparing import push_name
 
-    console = _console()
+    console = wide_console()
     notes = [_gate_note(reading, found.gate.threshold) for reading in found.readings]
     texts = [text.text for text in found.texts]
-    console.print(_tables([prompt.text for prompt in found.prompts], found.pushes, texts, found.samples, notes))
+    names = [push_name(push) for push in found.pushes]
+    console.print(tables([prompt.text for prompt in found.prompts], names, texts, found.samples, notes))
     for push, cost in zip(found.pushes[1:], found.costs[1:], strict=True):
         if cost.coherence == cost.coherence:
             over = "1 prompt" if cost.prompts == 1 else f"{cost.prompts} prompts"
@@ -66,7 +73,7 @@ def print_side_by_side(found: Any) -> None:
             console.print(Text(f"{push_name(push)}: {kept} {cost.surprisal_0:.2f} nats per token.", style="dim"))
 
 
-def _console() -> Any:
+def wide_console() -> Any:
     """A terminal as wide as it is; what goes into a file or a pipe has room for three columns."""
     from rich.console import Console
 
@@ -78,17 +85,14 @@ def _gate_note(reading: Any, threshold: float) -> str:
     return f"gate {state} ({reading.projection:+.2f}, threshold {threshold:+.2f})"
 
 
-def _tables(prompts: list[str], pushes: Any, texts: list[str], samples: int, notes: list[str] | None = None) -> Any:
-    """A table per prompt: a column per push where they fit side by side, else one below the other."""
+def tables(prompts: list[str], names: list[str], texts: list[str], samples: int, notes: list[str] | None = None) -> Any:
+    """A table per prompt: a column per name where they fit side by side, else one below the other."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from creativity_lens.comparing import push_name
-
-    names = [push_name(push) for push in pushes]
-    beside = _console().width // len(names) >= NARROWEST
+    beside = wide_console().width // len(names) >= NARROWEST
     parts: list[Any] = []
     for p, prompt in enumerate(prompts):
         of = [texts[(p * len(names) + n) * samples : (p * len(names) + n + 1) * samples] for n in range(len(names))]

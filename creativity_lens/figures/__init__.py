@@ -1,4 +1,4 @@
-"""Pictures of a sweep: pure functions from its table and its run to a plotly figure, which is returned, never shown.
+"""Pictures of a sweep, of ratings and of an audit: pure functions from its tables to a plotly figure, never shown.
 
 >>> figure = draw("depth", sweep.table, sweep.run)  # doctest: +SKIP
 >>> figure.show()  # doctest: +SKIP
@@ -11,6 +11,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from creativity_lens.errors import check_choice
+from creativity_lens.figures.audit_attractors import attractors, clusters, stretches
+from creativity_lens.figures.audit_creativity import entropy_creativity
+from creativity_lens.figures.audit_effects import effects, steps
+from creativity_lens.figures.audit_entropy import entropy
+from creativity_lens.figures.audit_frontier import frontier
+from creativity_lens.figures.audit_map import semantic_map
+from creativity_lens.figures.audit_matrix import readers, similarity
+from creativity_lens.figures.audit_personas import personas
+from creativity_lens.figures.audit_spread import lexical, spread
 from creativity_lens.figures.depth import control_curve, depth_curve
 from creativity_lens.figures.dose import dose
 from creativity_lens.figures.leak import leak
@@ -27,6 +36,7 @@ from creativity_lens.figures.readout import readout, transfer
 from creativity_lens.figures.tradeoff import tradeoff
 
 __all__ = [
+    "AUDIT_FIGURES",
     "FIGURES",
     "RATING_FIGURES",
     "control_curve",
@@ -34,6 +44,7 @@ __all__ = [
     "depth_curve",
     "dose",
     "draw",
+    "draw_audit",
     "draw_ratings",
     "leak",
     "nuisance",
@@ -71,6 +82,24 @@ RATING_FIGURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame, dict[str, Any], 
     "criteria": lambda table, texts, meta, name: criteria_matrix(table, meta, name),
 }
 
+# Of an audit, from its table, texts and meta.
+AUDIT_FIGURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame, dict[str, Any]], go.Figure]] = {
+    "effects": effects,
+    "steps": steps,
+    "spread": spread,
+    "lexical": lexical,
+    "entropy": entropy,
+    "map": semantic_map,
+    "clusters": clusters,
+    "similarity": similarity,
+    "attractors": attractors,
+    "stretches": stretches,
+    "personas": personas,
+    "frontier": frontier,
+    "readers": readers,
+    "entropy_creativity": entropy_creativity,
+}
+
 
 def draw(name: str, table: pd.DataFrame, run: dict[str, Any]) -> go.Figure:
     """The figure of that name, drawn from a sweep's `table` and `run`.
@@ -91,3 +120,14 @@ def draw_ratings(figure: str, table: pd.DataFrame, texts: pd.DataFrame, meta: di
     """
     drawn = RATING_FIGURES[check_choice("figure", figure, RATING_FIGURES)]
     return drawn(table, texts, meta, check_choice("set", name, list(meta.get("sets") or {})))
+
+
+def draw_audit(name: str, table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> go.Figure:
+    """A figure of an audit, drawn from its `table`, `texts` and `meta`.
+
+    Raises `InputError` for an unknown name, and offers the nearest. A part that the audit did not measure gives a
+    figure that says so.
+
+        >>> draw_audit("entropy", audit.table, audit.texts, audit.meta).show()  # doctest: +SKIP
+    """
+    return AUDIT_FIGURES[check_choice("figure", name, AUDIT_FIGURES)](table, texts, meta)

@@ -1,6 +1,6 @@
 """What the report says in words and tables: the verdict, the layers, the counts behind the pictures, the provenance."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,6 +20,7 @@ from creativity_lens.figures.rows import (
 OUTCOMES = {"steers": "✓", "not enough evidence": "–", "blind assay": "✗"}
 PASSED = {True: ("✓", "passed"), False: ("✗", "not passed"), None: ("–", "not measured")}
 BESIDE = ("coherence", "faithfulness", "kl")
+_ELSEWHERE = ("verdict", "positive_control", "prompts_text", "warnings", "layer_set", "norms")  # on the sweep's page
 
 
 def verdict(found: dict[str, Any]) -> dict[str, Any]:
@@ -125,10 +126,19 @@ def counts(table: pd.DataFrame, run: dict[str, Any]) -> dict[str, int | None]:
     }
 
 
-def provenance(run: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Everything `run.json` holds but the verdict and the prompts, as headed lists of names and values."""
-    named_elsewhere = {"verdict", "positive_control", "prompts_text", "warnings", "layer_set", "norms"}
-    rest = {key: value for key, value in run.items() if key not in named_elsewhere}
+def header(run: dict[str, Any]) -> dict[str, str]:
+    """What stands at the head and the foot of a page: the run's name, command, time and version."""
+    return {
+        "name": str(run.get("name") or "a run"),
+        "created": str(run.get("created") or "")[:16].replace("T", " "),  # in full under provenance
+        "command": str(run.get("command") or ""),
+        "version": str((run.get("versions") or {}).get("creativity-lens") or ""),
+    }
+
+
+def provenance(run: dict[str, Any], *, but: Collection[str] = _ELSEWHERE) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Everything `run.json` holds `but` what the page says elsewhere, as headed lists of names and values."""
+    rest = {key: value for key, value in run.items() if key not in but}
     single = [(key, _value(value)) for key, value in rest.items() if not isinstance(value, Mapping)]
     parts = [("run", single)] if single else []
     for key, value in rest.items():
