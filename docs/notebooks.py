@@ -23,7 +23,13 @@ from nbclient import NotebookClient
 from playwright.sync_api import Page, sync_playwright
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NAMES = ("01_first_direction", "02_layer_sweep", "03_steer_and_score", "04_export_and_use_elsewhere")
+NAMES = (
+    "01_first_direction",
+    "02_layer_sweep",
+    "03_steer_and_score",
+    "04_export_and_use_elsewhere",
+    "05_price_of_alignment",
+)
 PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
 WIDTH, HEIGHT = 900, 450
 METADATA = {

@@ -25,7 +25,7 @@ ATTRIBUTES = {
 }
 # By measure: its unit, its value before alignment, after, and the spread between prompts; then across prompts.
 DIVERSITY = {
-    "semantic spread": ("cosine distance", 0.56, 0.38, 0.06),
+    "semantic spread": ("1 - cosine", 0.56, 0.38, 0.06),
     "distinct-1": ("share", 0.42, 0.44, 0.03),
     "distinct-2": ("share", 0.81, 0.78, 0.04),
     "distinct-3": ("share", 0.94, 0.88, 0.03),
@@ -38,7 +38,7 @@ DIVERSITY = {
     "clusters": ("clusters", 6.8, 3.9, 0.9),
     "cluster entropy": ("nats", 1.75, 1.05, 0.25),
     "largest cluster": ("share", 0.24, 0.52, 0.1),
-    "nearest distance": ("cosine distance", 0.36, 0.2, 0.05),
+    "nearest distance": ("1 - cosine", 0.36, 0.2, 0.05),
     "equivalence classes": ("classes", 6.0, 3.2, 0.8),
     "entropy": ("nats", 3.6, 2.4, 0.2),
     "surprisal": ("nats per token", 3.7, 2.6, 0.2),
@@ -93,6 +93,7 @@ def fake_audit(
     _personas(rows, (first, last), personas)
     _frontier(rows, rng, moved, values, prompts)
     _readers(rows, rng, moved, cells, prompts)
+    _matched(rows, rng, [name for name in moved if name.endswith("steered")], last, prompts)
     _correlation(rows, rng, [*cells, *(name for name in moved if name.endswith("steered"))], prompts)
     texts = _texts(rng, moved, conditions, prompts, samples, tokens)
     names = {f"p{place:02d}": f"Write a story about {WORDS[place % len(WORDS)]}." for place in range(prompts)}
@@ -129,9 +130,9 @@ def _mean(values: np.ndarray) -> dict[str, Any]:
     """Mean over prompts with its t interval; none below 8 prompts."""
     n, mean = len(values), float(np.mean(values))
     if n < 8:
-        return {"estimate": mean, "low": np.nan, "high": np.nan, "n": n}
+        return {"estimate": mean, "low": np.nan, "high": np.nan}
     half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return {"estimate": mean, "low": mean - half, "high": mean + half, "n": n}
+    return {"estimate": mean, "low": mean - half, "high": mean + half}
 
 
 def _diversity(rows, rng, name, far, prompts) -> dict[str, np.ndarray]:
@@ -251,7 +252,7 @@ def _attractors(rows, rng, stages, prompts) -> None:
                     | {"measure": measure, "unit": "share"}
                     | _mean(level - 0.006 * k + 0.1 * rng.normal(size=min(16, prompts)))
                 )
-            rows.append(place | {"measure": "radius", "unit": "cosine distance", "estimate": 0.7 - 0.2 * far})
+            rows.append(place | {"measure": "radius", "unit": "1 - cosine", "estimate": 0.7 - 0.2 * far})
 
 
 def _stretches(rows, rng, moved, prompts) -> None:
@@ -263,14 +264,14 @@ def _stretches(rows, rng, moved, prompts) -> None:
 
 def _personas(rows, names, parsed) -> None:
     for name, (rate, top) in zip(names, ((0.31, 0.2), (0.94, 0.62)), strict=True):
-        place = {"part": "personas", "condition": name, "n": 64}
-        rows.append(place | {"measure": "parse rate", "unit": "share", "estimate": rate if parsed else 0.0})
+        place = {"part": "personas", "condition": name, "n": 8}
+        told = {"measure": "parse rate", "unit": "share", "note": "texts that state at least 3 attributes, of 64"}
+        rows.append(place | told | {"estimate": rate if parsed else 0.0})
         for attribute, listed in ATTRIBUTES.items() if parsed else ():
-            n = round(64 * rate)
             rows += [
-                place | {"measure": f"entropy {attribute}", "unit": "nats", "estimate": 2.6 - 2 * top, "n": n},
-                place | {"measure": f"distinct {attribute}", "unit": "values", "estimate": 8, "n": n},
-                place | {"measure": f"top share {attribute}", "estimate": top, "note": listed[0], "n": n}
+                place | {"measure": f"entropy {attribute}", "unit": "bits", "estimate": 2.6 - 2 * top},
+                place | {"measure": f"distinct {attribute}", "unit": "values", "estimate": 8},
+                place | {"measure": f"top share {attribute}", "estimate": top, "note": listed[0]}
                 | {"unit": "share"},
             ]  # fmt: skip
 
@@ -278,7 +279,7 @@ def _personas(rows, names, parsed) -> None:
 def _frontier(rows, rng, moved, values, prompts) -> None:
     for name, far in moved.items():
         for measure, unit, level, wide in (
-            ("semantic spread", "cosine distance", None, 0),
+            ("semantic spread", "1 - cosine", None, 0),
             ("surprisal", "nats per token", 3.7 - 0.9 * far, 0.3),
             ("repetition", "share", max(0.004, 0.03 + 0.05 * far), 0.02),
             ("coherence kept", "share", min(1.0, 0.97 - 0.12 * max(0.0, -far) - 0.03 * max(0.0, far - 1)), 0.03),
@@ -302,14 +303,27 @@ def _readers(rows, rng, moved, cells, prompts) -> None:
             rows.append(place | {"unit": "nats per token"} | _mean(level + 0.3 * rng.normal(size=prompts)))
 
 
+def _matched(rows, rng, steered, last, prompts) -> None:
+    for name in steered:
+        place, heat = {"part": "matched", "condition": name}, "temperature at the same coherence"
+        kept, spread, other = (level + 0.05 * rng.normal(size=prompts) for level in (0.93, 0.44, 0.42))
+        unit = {"unit": "1 - cosine"}
+        rows.append(place | {"measure": "coherence kept", "against": last, "unit": "share"} | _mean(kept))
+        rows.append(place | {"measure": "semantic spread"} | unit | _mean(spread))
+        rows.append(place | {"measure": "semantic spread", "condition": heat} | unit | _mean(other))
+        rows.append(place | {"measure": "difference", "against": heat} | unit | _mean(spread - other))
+
+
 def _correlation(rows, rng, names, prompts) -> None:
     for name in names:
         rho = float(rng.normal(0.05, 0.06))
-        place = {"part": "correlation", "condition": name, "unit": "rho", "n": prompts}
+        place = {"part": "correlation", "condition": name, "unit": "rank correlation", "n": prompts}
         ends = {"low": rho - 0.13, "high": rho + 0.13} if prompts >= 8 else {}
-        rows.append(place | {"measure": "entropy and creativity", "estimate": rho, "note": "p = 0.41"} | ends)
+        rows.append(
+            place | {"measure": "entropy and creativity", "estimate": rho, "note": "p 0.41", "n": 10 * prompts} | ends
+        )
         ends = {"low": -0.45, "high": 0.36} if prompts >= 8 else {}
-        rows.append(place | {"measure": "spread and creativity", "estimate": -0.05, "note": "p = 0.80"} | ends)
+        rows.append(place | {"measure": "spread and creativity", "estimate": -0.05, "note": "p 0.80"} | ends)
 
 
 def _texts(rng, moved, conditions, prompts, samples, tokens) -> pd.DataFrame:
@@ -349,7 +363,7 @@ def _meta(stages, conditions, first, last, names, samples, tokens, personas, see
         "conditions": conditions, "stages": list(stages), "first": first, "last": last,
         "prompts_text": names, "samples": samples, "length": tokens, "temperature": 1.0, "seed": seed,
         "threshold": 0.41,
-        "picture": "first two principal components of all texts' embeddings; they hold 0.18 of the variance",
+        "picture": "The first two principal components of the embeddings of one prompt's texts by all conditions.",
         "attractors": [
             {"condition": last, "prompt_id": f"p{place:02d}", "share": share, "text": f"{OPENING}, and {word}.",
              "count": round(samples * share), "of": samples}

@@ -66,6 +66,7 @@ def test_there_are_these_commands():
         "diversity",
         "monoculture",
         "dat",
+        "decode",
         "export",
         "import",
         "report",

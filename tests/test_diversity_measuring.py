@@ -18,6 +18,7 @@ from creativity_lens.diversity import (
     self_bleu,
     self_repetition,
     semantic_spread,
+    set_values,
     vendi,
 )
 from creativity_lens.diversity.diversity import COLUMNS, TOKENS, LeftOut
@@ -352,6 +353,17 @@ def test_what_the_texts_cannot_carry_is_said():
     assert set(few[(few["scope"] == "within") & (few["measure"] != "semantic spread")]["note"]) == {
         "no group has 4 texts"
     }
+
+
+def test_sets_too_large_for_pairs_are_said(monkeypatch):
+    monkeypatch.setattr(set_values, "MOST", 5)
+    found = measure_diversity(*world(groups=6, each=2), embedder=EMBEDDER).table.set_index(["measure", "scope"])
+    for measure in ("clusters", "largest cluster", "nearest distance", "equivalence classes"):
+        assert found.loc[(measure, "across"), "note"].startswith(
+            "sets of more than 5 texts are not compared pair by pair"
+        )
+        assert np.isfinite(found.loc[(measure, "within"), "estimate"])
+    assert np.isfinite(found.loc[("Vendi score", "across"), "estimate"]), "needs no pairs"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ import pytest
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("01_first_direction", "02_layer_sweep", "03_steer_and_score", "04_export_and_use_elsewhere")
+NAMES = (
+    "01_first_direction",
+    "02_layer_sweep",
+    "03_steer_and_score",
+    "04_export_and_use_elsewhere",
+    "05_price_of_alignment",
+)
 LIMIT = 60  # seconds, the kernel's start left out
 LARGEST = 1_500_000
 PNG = "image/png"

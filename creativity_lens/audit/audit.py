@@ -104,7 +104,7 @@ class Audit:
 
 # What a condition's line shows: a column, and where its number stands in the table.
 SUMMARY: dict[str, dict[str, str]] = {
-    "spread": {"part": "diversity", "measure": "semantic spread", "scope": "within", "twin": "all"},
+    "spread": {"part": "frontier", "measure": "semantic spread"},
     "across prompts": {"part": "diversity", "measure": "semantic spread", "scope": "across", "twin": "all"},
     "coherent only": {"part": "diversity", "measure": "semantic spread", "scope": "within", "twin": "coherent"},
     "EAD": {"part": "diversity", "measure": "EAD", "scope": "within", "twin": "all"},

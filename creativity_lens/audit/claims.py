@@ -66,6 +66,9 @@ def _template(effects: TwoByTwo | None, outcome: str) -> list[str]:
     share = effects.template_share
     if outcome == NOT_ENOUGH or not np.isfinite(share.value):
         return [f"{parts[0].upper()}{parts[1:]}; with no change that is sure, no share of it is the template's."]
+    if share.high - share.low > 1:
+        ends = f"{share.value:.0%}, {share.low:.0%} to {share.high:.0%}"
+        return [f"How much of the change is the template's cannot be told ({ends}): {parts}."]
     ends = f" ({share.low:.0%} to {share.high:.0%})" if share.has_interval else ""
     return [f"The template's share of the change is {share.value:.0%}{ends}: {parts}."]
 

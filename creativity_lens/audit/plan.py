@@ -17,7 +17,7 @@ class AuditPlan:
     temperatures: tuple[float, ...] = (0.7, 1.3, 1.6)  # the last stage's ladder, what a cheap knob reaches
     ladder_samples: int = 4
     beginnings: tuple[int, ...] = (5, 10, 20)  # tokens that are forced on both models
-    attractor_prompts: int = 16
+    attractor_prompts: int = 32
     attractor_samples: int = 6
     persona_samples: int = 8  # per persona prompt; 0: none
     persona_tokens: int = 96

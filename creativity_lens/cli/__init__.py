@@ -16,6 +16,7 @@ from creativity_lens import __version__
 from creativity_lens.cli import (
     audit,
     dat,
+    decode,
     diversity,
     export,
     find,
@@ -72,6 +73,7 @@ app.command("audit", cls=_Command)(audit.audit)
 app.command("diversity", cls=_Command)(diversity.diversity)
 app.command("monoculture", cls=_Command)(monoculture.monoculture)
 app.command("dat", cls=_Command)(dat.dat)
+app.command("decode", cls=_Command)(decode.decode)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("report")(report.report)

@@ -69,14 +69,15 @@ def load_both(
     first = load_model(name, revision=commit, template=template, **place)
     if pushed.chosen is not None:
         check_model(pushed.chosen.directions, first, pushed.chosen.name)
-    if first.template == "none":
-        print(f"note: {first.name} is asked in plain text, for it has no chat template in use.", file=sys.stderr)
     name, commit, form = base
     second = load_model(name, revision=commit, template="none", **place)
     check_same_vocabulary(first, second)
+    second = as_asked_by(second, first) if form == "aligned" else second
+    if first.template == "none":
+        print(f"note: {first.name} is asked in plain text, for it has no chat template in use.", file=sys.stderr)
     for note in pushed.chosen.notes if pushed.chosen is not None else ():
         print(f"note: {note}", file=sys.stderr)
-    return first, as_asked_by(second, first) if form == "aligned" else second
+    return first, second
 
 
 def write(

@@ -95,12 +95,12 @@ class Kinds:
 
     def unmeasured(self, measure: str, size: int) -> str:
         """Why a measure of a set of `size` texts has no value; "" where it has one."""
-        if measure in _OF_CLUSTERS or measure == "equivalence classes":
-            missing = self.similarity if measure == "equivalence classes" else self.threshold
-            if not np.isfinite(missing):
-                return "no threshold: it is found between groups; give one"
-            if size > MOST:
-                return f"sets of more than {MOST:,} texts are not clustered; give a smaller count"
+        by_pairs = (*_OF_CLUSTERS, "nearest distance", "equivalence classes")
+        if measure in by_pairs and size > MOST:
+            return f"sets of more than {MOST:,} texts are not compared pair by pair; give fewer"
+        missing = {"equivalence classes": self.similarity, **dict.fromkeys(_OF_CLUSTERS, self.threshold)}
+        if not np.isfinite(missing.get(measure, 0.0)):
+            return "no threshold: it is found between groups; give one"
         if measure in _OF_CLUSTERS and self.method == "hdbscan" and size < FEWEST_DENSE:
             return f"HDBSCAN needs more than {FEWEST_DENSE - 1} texts in a set, it has {size}"
         return ""

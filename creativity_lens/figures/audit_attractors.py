@@ -61,6 +61,19 @@ def attractors(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -
             rows = [found[measure, stage, k] for k in tokens if (measure, stage, k) in found]
             marker = look.marker if measure != "return floor" else Look(look.colour, f"{look.symbol}-open").marker
             _line(figure, rows, aside, {"color": look.colour, "width": 1.6, "dash": dash}, marker, name, panel)
+    missing = [stage for stage in stages if not any(("pull", stage, k) in found for k in tokens)]
+    if missing:
+        said = f"not measured: {', '.join(label(stage, 20) for stage in missing)} (see the numbers)"
+        note(
+            figure,
+            said,
+            x=0.015,
+            y=0.99,
+            xanchor="left",
+            yanchor="top",
+            bgcolor="#ffffff",
+            **refs(1, x="domain", y="domain"),
+        )
     level(figure, 0.0, panel=1)
     level(figure, 1.0, panel=1)
     pulls = around([row for (measure, _, _), row in found.items() if measure == "pull"], also=(0.0, 1.0))
@@ -117,7 +130,7 @@ def stretches(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) ->
     if not rows:
         return unmeasured(title, "no stretches were compared.")
     figure = panels(title, ["Length of the longest common stretch (tokens)"], height=150 + forest_height(rows))
-    ends = around([point.row for _, points in rows for point in points], also=(0.0,))
+    ends = around([point.row for _, points in rows for point in points])
     forest(figure, rows, x={"range": ends, "title": {"text": "Tokens"}})
     return pure(figure)
 
@@ -148,7 +161,7 @@ def clusters(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> 
             for each in here
         ]  # fmt: skip
         if rows:
-            ends = around([point.row for _, points in rows for point in points], also=(0.0,))
+            ends = around([point.row for _, points in rows for point in points])
             forest(figure, rows, panel=panel, x={"range": ends, "nticks": 5})
         else:
             note(figure, "not measured", x=0.5, y=0.5, **refs(panel, x="domain", y="domain"))

@@ -93,7 +93,9 @@ def _cloud(figure: go.Figure, each: Condition, frame: pd.DataFrame) -> None:
 def _points(each: Condition, found: dict[Any, Any]) -> list[Point]:
     points = []
     if (each.name, TEXTS) in found:
-        points.append(Point(found[each.name, TEXTS], SAID[TEXTS], Look(each.look.colour, each.look.symbol, size=10)))
+        points.append(
+            Point(found[each.name, TEXTS], SAID[TEXTS], Look(each.look.colour, each.look.symbol, size=10), of="texts")
+        )
     if (each.name, PROMPTS) in found:
         points.append(Point(found[each.name, PROMPTS], SAID[PROMPTS], Look(MUTED, "diamond-open")))
     return points

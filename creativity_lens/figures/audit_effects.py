@@ -79,6 +79,9 @@ def effects(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
     for panel, (_, rows) in enumerate(drawn, start=1):
         share = panel > len(measures)
         ends = around([point.row for _, points in rows for point in points], also=(0.0, 1.0) if share else (0.0,))
+        if share:  # a share of little has an interval without end
+            values = [point.row.estimate for _, points in rows for point in points]
+            ends = [max(ends[0], min(-0.6, min(values) - 0.2)), min(ends[1], max(1.6, max(values) + 0.2))]
         unit = "" if share else found[measures[panel - 1], "total"].unit
         said = "share of the total (1: all of it)" if share else "change" + (f" ({label(unit)})" if unit else "")
         forest(figure, rows, panel=panel, x={"range": ends, "nticks": 6, "title": {"text": said}}, at=0.0)

@@ -5,7 +5,16 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from creativity_lens.figures.audit_rows import CELL, Condition, conditions_of, faint, hover, main_conditions, of_part
+from creativity_lens.figures.audit_rows import (
+    CELL,
+    STEERED,
+    Condition,
+    conditions_of,
+    faint,
+    hover,
+    main_conditions,
+    of_part,
+)
 from creativity_lens.figures.style import axes, on, panels, unmeasured
 
 PANELS = (("free entropy", "On its own text (nats)"), ("forced entropy", "On the same text for all (nats)"))
@@ -25,7 +34,7 @@ def entropy(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
     if frame.empty:
         return unmeasured(title, "no next-token distribution was read.")
     figure = panels(title, [head for _, head in PANELS], columns=2, height=470, between=0.08)
-    cells = [each for each in conditions_of(meta) if each.kind == CELL]
+    cells = [each for each in conditions_of(meta) if each.kind in (CELL, STEERED)]
     banded = {each.name for each in main_conditions(meta)}
     for panel, (measure, _) in enumerate(PANELS, start=1):
         shown = frame[frame["measure"] == measure]
@@ -33,11 +42,12 @@ def entropy(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
             _band(figure, shown[shown["condition"] == cell.name], cell, panel)
         for cell in cells:
             _curve(figure, shown[shown["condition"] == cell.name].sort_values("position"), cell, panel)
-    top = frame[["estimate", "high"]].max().max()
+    low, top = frame[["estimate", "low"]].min().min(), frame[["estimate", "high"]].max().max()
+    bottom = 0.0 if low < 0.35 * top else low - 0.08 * (top - low)
     for panel in (1, 2):
         ends = {"range": [-0.5, float(frame["position"].max()) + 0.5], "showgrid": False}
         x = ends | {"title": {"text": "Position in the text (tokens before it)"}}
-        axes(figure, panel, x=x, y={"range": [0, 1.05 * top]})
+        axes(figure, panel, x=x, y={"range": [bottom, top + 0.05 * (top - bottom)]})
     return figure
 
 

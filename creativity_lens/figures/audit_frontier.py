@@ -39,7 +39,7 @@ def frontier(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> 
         for each in here:
             if each.kind != TEMPERATURE:
                 _point(figure, each, found, measure, panel)
-        title_y = {"title": {"text": "Semantic spread (cosine distance)"}} if panel == 1 else {}
+        title_y = {"title": {"text": "Semantic spread (1 − cosine)"}} if panel == 1 else {}
         axes(figure, panel, x={"title": {"text": words}, "nticks": 6}, y=title_y)
     return figure
 

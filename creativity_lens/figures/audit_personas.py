@@ -1,5 +1,6 @@
 """Personas: whom a model makes up when it is asked for a customer, attribute by attribute."""
 
+import re
 import textwrap
 from typing import Any
 
@@ -64,8 +65,9 @@ def counted_values(meta: dict[str, Any]) -> dict[str, dict[str, list[tuple[str, 
 
 
 def parse_rate(row: Any) -> str:
-    """How many personas could be parsed: "0.31 of 64"."""
-    return f"{row.estimate:.2f}" + ("" if pd.isna(row.n) else f" of {int(row.n)}")
+    """How many answers could be parsed: "0.31 of 64". The row's note ends with how many there were."""
+    answers = re.search(r"of (\d+)$", row.note)
+    return f"{row.estimate:.2f}" + (f" of {answers[1]}" if answers else "")
 
 
 def _bars(

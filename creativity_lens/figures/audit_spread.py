@@ -50,7 +50,7 @@ def spread(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> go
         return unmeasured(title, "no texts were embedded.")
     figure = panels(title, ["1 − mean pairwise cosine (0: all texts alike)"], height=150 + forest_height(rows))
     ends = around([point.row for _, points in rows for point in points])
-    forest(figure, rows, x={"range": ends, "title": {"text": "Semantic spread (cosine distance)"}})
+    forest(figure, rows, x={"range": ends, "title": {"text": "Semantic spread (1 − cosine)"}})
     return pure(figure)
 
 
@@ -86,9 +86,7 @@ def lexical(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
     if not any(points for _, points in rows):
         return unmeasured(title, "no diversity was measured.")
     figure = panels(title, [f"Share of the value in {first.said} (100 %: no change)"], height=150 + forest_height(rows))
-    values = [value for _, points in rows for point in points for value in (point.row.low, point.row.high)]
-    values += [point.row.estimate for _, points in rows for point in points]
-    forest(figure, rows, x=_shares([value for value in values if not pd.isna(value)]), at=1.0)
+    forest(figure, rows, x=_shares([point.row for _, points in rows for point in points]), at=1.0)
     return pure(figure)
 
 
@@ -102,9 +100,15 @@ def _divided(row: Any, base: float) -> Any | None:
     return row._replace(estimate=share, unit="of the first", note=note, **ends)
 
 
-def _shares(values: list[float]) -> dict[str, Any]:
-    low, high = min([0.7, *values]), max([1.4, *values])
-    ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if low * 0.93 <= tick <= high * 1.07]
+def _shares(rows: list[Any]) -> dict[str, Any]:
+    """An axis that holds all estimates, and of the intervals what does not press these together."""
+    values = [row.estimate for row in rows]
+    least, most = min(values) / 1.3, max(values) * 1.3
+    low = min(0.8, max(least, min([*values, *(row.low for row in rows if not pd.isna(row.low))])))
+    high = max(1.25, min(most, max([*values, *(row.high for row in rows if not pd.isna(row.high))])))
+    ticks = [
+        tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5, 10) if low * 0.93 <= tick <= high * 1.07
+    ]
     ends = [math.log10(low) - 0.03, math.log10(high) + 0.03]
     words = [f"{100 * tick:g} %" for tick in ticks]
     title = {"text": "Share of the first condition’s value (logarithmic)"}

@@ -30,7 +30,7 @@ MOST_QUOTES, QUOTED = 12, 700
 NOTHING = "–"
 PARTS = (
     *("effects", "steps", "entropy", "similarity", "clusters", "attractors", "stretches", "frontier", "readers"),
-    *("correlation", "diversity"),
+    "diversity",
 )
 
 
@@ -89,7 +89,14 @@ def _template(share: Any | None, template: Any | None, missing: dict[str, str]) 
         beside = "" if template is None else f"Template alone: {_told(template)}"
         return {"head": head, "value": value, "lines": [why[:1].upper() + why[1:], beside]}
     lines = ["averaged over both orders; the rest is the weights", _ends(share, _percent_plain), _n(share)]
-    return {"head": head, "value": _percent_plain(share.estimate), "lines": lines}
+    value = _percent_plain(share.estimate)
+    if not pd.isna(share.low) and share.low <= 0 and share.high >= 1:
+        return {
+            "head": head,
+            "value": "not clear",
+            "lines": [f"{value}, but anything from none to all of it", *lines[1:]],
+        }
+    return {"head": head, "value": value, "lines": lines}
 
 
 def _first_value(table: pd.DataFrame, meta: dict[str, Any]) -> Any | None:
@@ -114,7 +121,7 @@ def price(table: pd.DataFrame, meta: dict[str, Any]) -> list[dict[str, Any]]:
             said
             | {"measure": short(measure, 60), "unit": total.unit, "primary": measure == PRIMARY}
             | {"first": _told(both[0]), "last": _told(both[1])}
-            | {"share": NOTHING if share is None else _told(share, _percent_plain), "n": _count(total.n)}
+            | {"share": NOTHING if share is None else _told(share, _percent_plain), "n": _n(total)}
         )  # fmt: skip
     return rows
 
@@ -140,7 +147,9 @@ def measured_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
 def entropy_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
     """Mean entropies of every cell: `heads` are the cells, `rows` the measures."""
     frame = of_part(table, "entropy")
-    return _by_condition(frame[frame["position"].isna()], [each for each in conditions_of(meta) if each.kind == CELL])
+    return _by_condition(
+        frame[frame["position"].isna()], [each for each in conditions_of(meta) if each.kind in (CELL, STEERED)]
+    )
 
 
 def quality_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +181,18 @@ def steering(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any] | None
     within = of_part(table, "diversity", scope="within", twin="all")
     beside = of_part(table, "frontier", measure=("coherence kept", "fidelity", "repetition", "creativity"))
     rows = _by_condition(within, shown)["rows"] + _by_condition(beside, shown)["rows"]
-    return {"name": short(steered.name, 60), "heads": [short(each.name, 60) for each in shown], "rows": rows}
+    matched = [
+        {"name": short(f"{row.measure}, {row.condition}" + (f" against {row.against}" if row.against else ""), 140)}
+        | {"unit": row.unit, "primary": False, "cells": [_told(row, signed if row.measure == "difference" else number)]}
+        for row in of_part(table, "matched").itertuples(index=False)
+    ]
+    beside = {"heads": ["Value"], "rows": matched}
+    return {
+        "matched": beside,
+        "name": short(steered.name, 60),
+        "heads": [short(each.name, 60) for each in shown],
+        "rows": rows,
+    }
 
 
 def _by_condition(frame: pd.DataFrame, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -185,6 +205,26 @@ def _by_condition(frame: pd.DataFrame, conditions: Sequence[Condition]) -> dict[
             said = [_told(cell) for cell in cells]
             rows.append({"name": short(measure, 60), "unit": unit, "primary": measure == PRIMARY, "cells": said})
     return {"heads": [short(each.name, 60) for each in conditions], "rows": rows}
+
+
+def attractor_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
+    """Pull, return rate and its floor by stage and number of forced tokens; `missing` says why a pull is not there."""
+    frame = of_part(table, "attractors")
+    found = by(frame, "measure", "condition", "position")
+    measures = list(dict.fromkeys(frame["measure"]))
+    rows = []
+    missing: dict[tuple[str, str], list[str]] = {}
+    for stage in stages_of(meta):
+        for k in sorted({k for _, name, k in found if name == stage}):
+            cells = [_told(found.get((measure, stage, k))) for measure in measures]
+            rows.append({"name": f"{short(stage, 60)}, {k:g} tokens", "unit": "", "primary": False, "cells": cells})
+    for row in frame.itertuples(index=False):
+        if row.measure == "pull" and pd.isna(row.estimate) and row.note:
+            missing.setdefault((row.condition, row.note), []).append(f"{row.position:g}")
+    said = [
+        {"stage": short(stage, 60), "tokens": ", ".join(tokens), "why": why} for (stage, why), tokens in missing.items()
+    ]
+    return {"heads": measures, "rows": rows, "missing": said}
 
 
 def quotes(meta: dict[str, Any]) -> list[dict[str, str]]:
@@ -222,6 +262,7 @@ def personas(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
     conditions = [each for each in conditions_of(meta) if any((name, each.name) in found for name in frame["measure"])]
     rates = [
         {"condition": short(each.name, 80), "said": parse_rate(found["parse rate", each.name])}
+        | {"of": found["parse rate", each.name].note}
         for each in conditions
         if ("parse rate", each.name) in found
     ]
@@ -236,7 +277,7 @@ def personas(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
                     {"attribute": short(name, 60), "condition": short(each.name, 80)}
                     | {"entropy": _told(parts[0]), "distinct": _told(parts[1])}
                     | {
-                        "top": NOTHING if top is None else _percent_plain(top.estimate),
+                        "top": _told(top, _percent_plain),
                         "value": top.note if top else "",
                     }
                     | {"n": NOTHING if top is None else _count(top.n)}
@@ -256,10 +297,17 @@ def creativity(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
         if any((measure, each.name) in found for measure, _ in found)
     ]
     main = found.get(("entropy and creativity", str(meta.get("last"))))
-    said = "" if main is None else f"{correlation(main.estimate)}{_between(main, correlation)}"
+    said = (
+        ""
+        if main is None
+        else f"{correlation(main.estimate)}{_between(main, correlation)}".replace("(", "(95\u00a0% interval ")
+    )
+    over = [
+        found.get((measure, str(meta.get("last")))) for measure in ("entropy and creativity", "spread and creativity")
+    ]
+    texts, prompts = (NOTHING if row is None else _count(row.n) for row in over)
     strong = main is not None and abs(main.estimate) >= 0.5
-    note = "" if main is None or not main.note else f", {main.note}"
-    return {"rows": rows, "main": said, "note": note, "strong": strong}
+    return {"rows": rows, "main": said, "strong": strong, "texts": texts, "prompts": prompts}
 
 
 def counts(table: pd.DataFrame) -> dict[str, str]:
