@@ -107,7 +107,9 @@ class Draws:
         ended = torch.empty(len(alive), dtype=torch.bool)
         for kind, at in parts:
             there = at.to(drawn.device)
-            some, ended[at] = self._draw(kind, alive[at], streams, None if noise is None else noise[there], step)
+            some, ended[at] = self._draw(
+                kind, alive[at], streams, None if noise is None else noise[at.to(noise.device)], step
+            )
             drawn[there] = some.to(drawn.device)
         return drawn, ended
 

@@ -10,6 +10,7 @@ from creativity_lens.audit import Audit, AuditPlan, audit_models
 from creativity_lens.audit.conditions import conditions_of
 from creativity_lens.audit.meaning import attractors, cosines, embed_texts, fidelity, picture
 from creativity_lens.audit.writing import write_conditions, write_perturbed
+from creativity_lens.diversity import compare_diversity
 from creativity_lens.errors import InputError
 from creativity_lens.prompts import load_prompts
 from creativity_lens.steering import Steering
@@ -67,6 +68,19 @@ def test_every_part_is_in_the_table(audit):
     rows = audit.table[(audit.table["part"] == "diversity") & (audit.table["measure"] == "semantic spread")]
     within = rows[(rows["scope"] == "within") & (rows["twin"] == "all")].set_index("condition")["estimate"]
     assert within["aligned template"] - within["base plain"] == pytest.approx(effect["total"])
+
+
+def test_the_spread_is_what_the_measures_of_diversity_say_of_the_saved_texts(audit):
+    shown = audit.texts[audit.texts["condition"].isin(CELLS)]
+    columns = [shown[name].tolist() for name in ("text", "prompt_id", "condition")]
+    again = compare_diversity(*columns, embedder=FakeEmbedder(), length=audit.meta["words"])
+    rows = audit.table[(audit.table["part"] == "frontier") & (audit.table["measure"] == "semantic spread")]
+    said = rows.set_index("condition")
+    for name, found in again.conditions.items():
+        estimate = found.estimate("semantic spread")
+        assert said.loc[name, ["estimate", "low", "high"]].tolist() == pytest.approx(
+            [estimate.value, estimate.low, estimate.high], abs=1e-6
+        )
 
 
 def test_the_same_texts_are_forced_on_all(audit):
@@ -174,19 +188,19 @@ def test_a_planted_attractor_is_found_and_quoted(prompts):
     from types import SimpleNamespace
 
     texts = planted()
-    condition = SimpleNamespace(model=SimpleNamespace(decode=lambda ids: f"text {ids[0]}"), name="c")
+    condition = SimpleNamespace(model=SimpleNamespace(decode=lambda ids: f"text{ids[0]}"), name="c")
     from creativity_lens.audit.writing import Written
 
     ids = tuple(tuple((6 * p + s,) for s in range(6)) for p in range(2))
     written = {"c": Written.__new__(Written)}
     object.__setattr__(written["c"], "condition", condition)
     object.__setattr__(written["c"], "ids", ids)
-    vectors = {f"text {6 * p + s}": texts[p, s] for p in range(2) for s in range(6)}
+    vectors = {f"text{6 * p + s}": texts[p, s] for p in range(2) for s in range(6)}
     vectors |= {prompt.text: texts[place, 0] for place, prompt in enumerate(prompts[:2])}
     meaning = embed_texts(Scripted(vectors), written, prompts[:2], ["c"])
     found = attractors(meaning, written, prompts[:2], ["c"])
     assert (found[0]["prompt_id"], found[0]["share"], found[0]["count"]) == (prompts[0].id, 1.0, 6)
-    assert found[0]["text"].startswith("text ")
+    assert found[0]["text"].startswith("text")
     assert meaning.clusters("c")[0].tolist() == [0] * 6
     assert fidelity(meaning, "c").tolist() == pytest.approx([1.0, 1 / 6])
     places = picture(meaning, ["c"])["c"]

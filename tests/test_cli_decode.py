@@ -12,13 +12,9 @@ from tiny_models import CHATML, save_model
 
 from creativity_lens import models
 from creativity_lens.activations import collect_activations
-from creativity_lens.cli import _Command, app, decode
 from creativity_lens.directions import Directions, mean_difference
 from creativity_lens.models import Model
 from creativity_lens.prompts import load_control
-
-if not any(command.name == "decode" for command in app.registered_commands):
-    app.command("decode", cls=_Command)(decode.decode)
 
 ASK = ("decode", "Write about a lighthouse.", "--max-new-tokens", "6")
 SWEEP = ("decode", "--sweep-gamma", "--gamma", "0.5,1", "--samples", "2", "--max-new-tokens", "4")

@@ -14,7 +14,7 @@ from creativity_lens.audit.rows import Row, table_row
 from creativity_lens.audit.writing import Written
 from creativity_lens.diversity.clusters import clusters_of
 from creativity_lens.diversity.semantic import threshold_of
-from creativity_lens.diversity.words import tokens_of
+from creativity_lens.diversity.words import cut
 from creativity_lens.prompts import Prompt
 from creativity_lens.statistics import t_interval
 
@@ -42,20 +42,18 @@ class Meaning:
 def embed_texts(
     embedder: Any, written: Mapping[str, Written], prompts: Sequence[Prompt], cells: Sequence[str], *, words: int = 1
 ) -> Meaning:
-    """Embed every text and prompt; the threshold is calibrated on the cells' texts alone.
+    """Embed every prompt, and every text cut to so many `words`; the threshold is calibrated on the cells' texts alone.
 
-    Texts of fewer than so many `words` are left out of all that is said of meaning, as they are of every other measure
-    of diversity.
+    Shorter texts are left out of all that is said of meaning. It is the rule of `measure_diversity`, so `clens
+    diversity` gives the same spread for the same texts.
     """
     asked = [prompt.text for prompt in prompts]
-    texts = {name: each.texts for name, each in written.items()}
+    texts = {name: [cut(text, words) or "" for text in each.texts] for name, each in written.items()}
     every = [*asked, *(text for each in texts.values() for text in each)]
     vectors = np.asarray(embedder.embed(every, description="embedding"), dtype=np.float32)
     found, start = {}, len(asked)
     for name, each in texts.items():
-        own = vectors[start : start + len(each)].copy()
-        own[[len(tokens_of(text)) < words for text in each]] = np.nan
-        found[name] = own.reshape(len(asked), -1, vectors.shape[1])
+        found[name] = vectors[start : start + len(each)].reshape(len(asked), -1, vectors.shape[1])
         start += len(each)
     pooled = np.concatenate([found[name].reshape(-1, vectors.shape[1]) for name in cells])
     groups = [prompt.id for name in cells for prompt in prompts for _ in range(found[name].shape[1])]

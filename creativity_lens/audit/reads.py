@@ -11,6 +11,7 @@ from creativity_lens.audit.plan import AuditPlan
 from creativity_lens.audit.writing import Ids, Written
 from creativity_lens.cells import repeated_share
 from creativity_lens.prompts import Prompt
+from creativity_lens.scoring import surprisals
 from creativity_lens.token_entropy import TokenEntropies, token_entropies
 from creativity_lens.token_readings import means_of, read_tokens, window_size
 from creativity_lens.yardstick import Yardstick
@@ -58,9 +59,10 @@ def read_all(
         name, texts = condition.name, written[condition.name]
         if condition.kind != "temperature":  # what a text was drawn from at another temperature is not asked
             own[name] = _read(condition, prompts, _counts(texts), texts.flat, "own")
+        asked = [prompt.text for prompt, count in zip(prompts, _counts(texts), strict=True) for _ in range(count)]
         for reader, found in ((first, by_first), (last, by_last)):
-            read = own[name] if condition is reader else _read(reader, prompts, _counts(texts), texts.flat, "read")
-            found[name] = _means(read.surprisal).reshape(len(prompts), -1)
+            read = surprisals(reader.model, asked, texts.flat, description=f"{name}, read by {reader.stage}")
+            found[name] = read.numpy().astype(float).reshape(len(prompts), -1)
     return Reads(
         own=own,
         forced=forced,
@@ -86,13 +88,6 @@ def _read(
         start for prompt, count in zip(prompts, counts, strict=True) for start in [reader.encode(prompt.text)] * count
     ]
     return token_entropies(reader.model, starts, texts, push=reader.push, description=f"entropy: {reader.name}, {what}")
-
-
-def _means(values: Float[np.ndarray, "text pos"]) -> Float[np.ndarray, " text"]:
-    """Mean over the tokens that a text has."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(1)
-    return np.divide(total, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1)).astype(float)
 
 
 def _creativity(

@@ -196,7 +196,7 @@ def print_audit(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, heading in enumerate(["condition", *SUMMARY]):
-        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number < 2)
     for cells in summary_cells(found.table, meta):
         table.add_row(*cells)
     Console(width=max(130, Console().width), markup=False).print(table)
