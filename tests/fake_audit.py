@@ -130,9 +130,9 @@ def _mean(values: np.ndarray) -> dict[str, Any]:
     """Mean over prompts with its t interval; none below 8 prompts."""
     n, mean = len(values), float(np.mean(values))
     if n < 8:
-        return {"estimate": mean, "low": np.nan, "high": np.nan}
+        return {"estimate": mean, "low": np.nan, "high": np.nan, "n": n}
     half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return {"estimate": mean, "low": mean - half, "high": mean + half}
+    return {"estimate": mean, "low": mean - half, "high": mean + half, "n": n}
 
 
 def _diversity(rows, rng, name, far, prompts) -> dict[str, np.ndarray]:

@@ -44,10 +44,16 @@ def rows(part: str, found: FakeAudit = FOUND, **where: Any) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def ends(trace: Any, along: str = "x") -> tuple[float, float, float]:
-    """The one point of a trace with the ends of its interval."""
-    at, bars = trace[along][0], trace[f"error_{along}"]
-    return at, at - bars.arrayminus[0], at + bars.array[0]
+def ends(trace: Any, along: str = "x") -> np.ndarray:
+    """The points of a trace with the ends of their intervals, `[point, 3]`."""
+    at, bars = np.array(trace[along], dtype=float), trace[f"error_{along}"]
+    return np.stack([at, at - np.array(bars.arrayminus), at + np.array(bars.array)], 1)
+
+
+def all_ends(traces: list[Any]) -> np.ndarray:
+    """The points of several traces, the topmost first."""
+    found = np.concatenate([np.column_stack([ends(trace), trace.y]) for trace in traces])
+    return found[np.argsort(-found[:, 3], kind="stable"), :3]
 
 
 def points(drawn: go.Figure, name: str, axis: str = "x") -> list[Any]:
@@ -169,9 +175,10 @@ def test_spread_has_every_condition_within_and_across_with_its_intervals() -> No
         ("across prompts, coherent texts", "across", "coherent"),
     ):
         want = rows("diversity", measure="semantic spread", scope=scope, twin=twin).set_index("condition").loc[CELLS]
-        got = np.array([ends(trace) for trace in points(drawn, name)])
+        got = all_ends(points(drawn, name))
         np.testing.assert_allclose(got, want[["estimate", "low", "high"]].to_numpy())
-    heights = [trace.y[0] for trace in points(drawn, "within a prompt, all texts (primary)")]
+    (primary,) = points(drawn, "within a prompt, all texts (primary)")
+    heights = list(primary.y)
     assert heights == sorted(heights, reverse=True), "the first condition stands on top"
 
 
@@ -181,8 +188,11 @@ def test_lexical_and_semantic_stand_together_as_shares_of_the_first_value() -> N
         want = rows("diversity", measure=measure, scope="within", twin="all").set_index("condition")
         base = want["estimate"]["base plain"]
         at = {text.text.split("</b>")[0].removeprefix("<b>"): text.y for text in drawn.layout.annotations}[measure]
-        trace = max((t for t in points(drawn, "aligned template") if t.y[0] < at), key=lambda t: t.y[0])
-        np.testing.assert_allclose(ends(trace), want.loc["aligned template", ["estimate", "low", "high"]] / base)
+        (trace,) = points(drawn, "aligned template")
+        below = [place for place, y in enumerate(trace.y) if y < at]
+        np.testing.assert_allclose(
+            ends(trace)[below[0]], want.loc["aligned template", ["estimate", "low", "high"]] / base
+        )
     names = [note.text for note in drawn.layout.annotations if note.text.startswith("<b>") and note.xanchor == "left"]
     order = [re.sub("</?b>|,.*| \\(.*", "", name) for name in names[1:]]
     assert order == [measure for measure in MEASURES if measure in order]
@@ -200,7 +210,7 @@ def test_a_share_of_nothing_is_said_and_not_drawn() -> None:
     drawn = figure("lexical", replace(FOUND, table=table))
     assert "so there is no share" in said(drawn)
     assert "1 off the scale" in said(drawn)
-    assert max(trace.x[0] for trace in drawn.data) < 10
+    assert max(max(trace.x) for trace in drawn.data) < 10
 
 
 def test_entropy_curves_are_the_tables_with_their_bands() -> None:
@@ -230,15 +240,15 @@ def test_effects_are_the_tables_primary_first_each_in_its_own_panel() -> None:
         axis = "x" if panel == 1 else f"x{panel}"
         want = rows("effects", measure=measure).set_index("condition")
         (total,) = points(drawn, "total", axis)
-        np.testing.assert_allclose(ends(total), want.loc["total", ["estimate", "low", "high"]].astype(float))
-        once = sorted(trace.x[0] for trace in points(drawn, "in one format alone", axis))
-        assert once == sorted(want["estimate"][["weights, plain", "weights, template"]])
+        np.testing.assert_allclose(ends(total)[0], want.loc["total", ["estimate", "low", "high"]].astype(float))
+        (once,) = points(drawn, "in one format alone", axis)
+        assert list(once.x) == list(want["estimate"][["weights, plain", "weights, template"]])
         (template,) = points(drawn, "template, mean of both orders", axis)
         (weights,) = points(drawn, "weights, mean of both orders", axis)
         assert template.x[0] + weights.x[0] == pytest.approx(total.x[0]), "the two add up"
-    shares = points(drawn, "template, mean of both orders", "x6")
+    (shares,) = points(drawn, "template, mean of both orders", "x6")
     want = rows("effects", condition="template share").set_index("measure")["estimate"][measures]
-    np.testing.assert_allclose([trace.x[0] for trace in shares], want)
+    np.testing.assert_allclose(shares.x, want)
 
 
 def test_a_share_of_a_total_that_may_be_nothing_is_left_out() -> None:
@@ -264,7 +274,7 @@ def test_steps_are_the_stages_in_their_order() -> None:
     for measure, name in (("semantic spread", "semantic spread (primary)"), ("EAD", "EAD")):
         want = rows("steps", LADDER, measure=measure)
         assert want["condition"].tolist() == ["sft", "dpo", "rl"]
-        got = np.array([ends(trace) for trace in points(drawn, name)])
+        got = all_ends(points(drawn, name))
         np.testing.assert_allclose(got, want[["estimate", "low", "high"]].to_numpy())
     assert "<b>dpo</b>, from sft" in said(drawn)
     assert "with two stages there is one step" in said(figure("steps"))
@@ -328,7 +338,7 @@ def test_stretches_and_clusters_are_the_tables() -> None:
     drawn = figure("stretches")
     for scope, name in (("within", "two texts of the same prompt"), ("across", "floor: of different prompts")):
         want = rows("stretches", scope=scope).set_index("condition").loc[CELLS, ["estimate", "low", "high"]]
-        np.testing.assert_allclose([ends(trace) for trace in points(drawn, name)], want)
+        np.testing.assert_allclose(all_ends(points(drawn, name)), want)
     drawn = figure("clusters")
     for axis, measure in (("x", "clusters"), ("x2", "cluster entropy"), ("x3", "largest share")):
         want = rows("clusters", measure=measure).set_index("condition")["estimate"]
@@ -345,9 +355,9 @@ def test_frontier_has_both_intervals_the_ladder_as_a_line_and_steering_as_a_star
         (point,) = points(drawn, "rl template, steered", axis)
         assert point.marker.symbol == "star"
         columns = ["estimate", "low", "high"]
-        np.testing.assert_allclose(ends(point), at.loc[(measure, "rl template, steered"), columns].astype(float))
+        np.testing.assert_allclose(ends(point)[0], at.loc[(measure, "rl template, steered"), columns].astype(float))
         spread = at.loc[("semantic spread", "rl template, steered"), columns].astype(float)
-        np.testing.assert_allclose(ends(point, "y"), spread)
+        np.testing.assert_allclose(ends(point, "y")[0], spread)
         (ladder,) = points(drawn, "temperature of the last stage", axis)
         rungs = ["rl template, T 0.7", "rl template", "rl template, T 1.3"]
         np.testing.assert_allclose(ladder.x, [at["estimate"][measure, name] for name in rungs])
@@ -361,9 +371,7 @@ def test_entropy_is_not_creativity_with_the_correlation_measured() -> None:
     assert drawn.layout.title.text.startswith("Entropy is not creativity")
     want = rows("correlation", measure="entropy and creativity").set_index("condition")
     got = [trace for trace in drawn.data if trace.xaxis == "x2" and "of a prompt" in trace.name]
-    np.testing.assert_allclose(
-        [ends(trace) for trace in got], want.loc[CELLS, ["estimate", "low", "high"]].astype(float)
-    )
+    np.testing.assert_allclose(all_ends(got), want.loc[CELLS, ["estimate", "low", "high"]].astype(float))
     own = FOUND.texts[FOUND.texts["condition"] == "base plain"]
     (cloud,) = points(drawn, "base plain")
     expected = own["entropy"] - own.groupby("prompt_id")["entropy"].transform("mean")

@@ -16,8 +16,8 @@ from creativity_lens.directions import Directions, mean_difference
 from creativity_lens.models import Model
 from creativity_lens.prompts import load_control
 
-ASK = ("decode", "Write about a lighthouse.", "--max-new-tokens", "6")
-SWEEP = ("decode", "--sweep-gamma", "--gamma", "0.5,1", "--samples", "2", "--max-new-tokens", "4")
+ASK = ("decode", "Write about a lighthouse.", "--max-new-tokens", "3")
+SWEEP = ("decode", "--sweep-gamma", "--gamma", "0.5,1", "--samples", "2", "--max-new-tokens", "3")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,18 @@ def test_the_defaults_are_half_and_a_nucleus_of_nine_tenths(capsys, both):
     row = settings()
     assert (row["gamma"], row["mix"], row["truncate"], row["top_p"]) == (0.5, "prob", "instruct-first", 0.9)
     assert (row["temperature"], row["base_temperature"]) == (1.0, 1.0)
-    row = settings("--top-k", "20", "--mix", "logprob", "--truncate", "after-mix", "--base-temperature", "0.5")
+    row = settings(
+        "--max-new-tokens",
+        "1",
+        "--top-k",
+        "20",
+        "--mix",
+        "logprob",
+        "--truncate",
+        "after-mix",
+        "--base-temperature",
+        "0.5",
+    )
     assert (row["top_p"], row["top_k"], row["mix"], row["truncate"]) == (1.0, 20, "logprob", "after-mix")
     assert (row["temperature"], row["base_temperature"]) == (1.0, 0.5)
     assert settings("--min-p", "0.1", "--top-p", "0.95")["top_p"] == 0.95
@@ -116,7 +127,7 @@ def test_steering_acts_on_the_aligned_model_beside_no_steering(capsys, both, dir
     assert [(text["gamma"], text["strength"]) for text in found["texts"]] == [
         (gamma, pytest.approx(strength)) for gamma in (0, 0.5) for strength in (0, 0.1, 0.3)
     ]
-    assert len({text["text"] for text in found["texts"]}) > 3
+    assert len({text["text"] for text in found["texts"]}) > 2
     assert "is not a run, so nothing chose a cell" in err
     assert "gamma 0, layers 2-3, strength 0.1" in run(capsys, *ASK, "--gamma", "0", *steer)[1]
 
@@ -169,7 +180,7 @@ def test_a_sweep_writes_a_run_and_says_what_it_found(here, capsys, both, embedde
     assert "clens decode --sweep-gamma" in json.loads((folder / "run.json").read_text())["command"]
     assert len((folder / "texts.jsonl").read_text().splitlines()) == 7 * 8 * 2
     rows = [json.loads(line) for line in (folder / "texts.jsonl").read_text().splitlines()]
-    assert {row["tokens"] for row in rows} == {4}
+    assert {row["tokens"] for row in rows} == {3}
 
 
 @pytest.mark.filterwarnings("default:.*no interval:UserWarning")
@@ -259,6 +270,7 @@ def test_models_with_and_without_a_template(capsys, both):
     assert "pocket-base: expected a model with a chat template" in refused(capsys, *ASK, *in_template)
 
 
+@pytest.mark.slow
 def test_a_base_with_a_template_is_asked_in_plain_text_all_the_same(tmp_path, capsys):
     folder = save_model(tmp_path / "tiny", template=CHATML)
     loaded = models.load_model(folder)
@@ -269,7 +281,7 @@ def test_a_base_with_a_template_is_asked_in_plain_text_all_the_same(tmp_path, ca
     from creativity_lens.generation import generate
     from creativity_lens.prompts import Prompt
 
-    (alone,) = generate(plain, [Prompt("prompt", None, ASK[1])], max_new_tokens=6)
+    (alone,) = generate(plain, [Prompt("prompt", None, ASK[1])], max_new_tokens=3)
     assert status == 0
     assert row["text"] == alone.text
 

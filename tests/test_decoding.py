@@ -108,7 +108,7 @@ def test_entropy_by_hand_and_against_scipy():
 def test_the_matched_temperature_is_as_uncertain_as_the_mixture(chat, base):
     """A mixture of a model with itself at temperature 0.7 is that model at 0.7, whatever the weight."""
     decode = Decode(Sampling(20, temperature=0.7, top_p=0.9))
-    texts = [text.token_ids for text in generate(chat, PROMPTS[:4], max_new_tokens=20)]
+    texts = [text.token_ids for text in generate(chat, PROMPTS[:4], max_new_tokens=12)]
     own, uncut = Truncation(top_p=0.9), Truncation()
     found = match_temperatures(chat, chat, PROMPTS[:4], texts, 0.5, decode, truncations=[own, uncut])
     assert found[0].temperature == pytest.approx(0.7, rel=0.02)  # what interpolation leaves
@@ -162,7 +162,7 @@ def push(model) -> tuple[Steering, ...]:
 
 
 def test_mixtures_side_by_side_are_what_generate_writes(chat, base):
-    decode = Decode(Sampling(5, top_p=0.8), Mixing("logprob"), 1.3)
+    decode = Decode(Sampling(3, top_p=0.8), Mixing("logprob"), 1.3)
     found = write_mixtures(
         chat, base, PROMPTS[:2], [0, 0.5], pushes=[push(chat)], samples=2, seed=3, decode=decode
     )  # fmt: skip
@@ -172,7 +172,7 @@ def test_mixtures_side_by_side_are_what_generate_writes(chat, base):
             for steering in (None, push(chat)):
                 expected += generate(
                     chat, [prompt], steering=[steering], partner=base, gamma=gamma, samples=2, seed=3, top_p=0.8,
-                    max_new_tokens=5, mixing=Mixing("logprob"), partner_temperature=1.3,
+                    max_new_tokens=3, mixing=Mixing("logprob"), partner_temperature=1.3,
                 )  # fmt: skip
     assert [text.token_ids for text in found.texts] == [text.token_ids for text in expected]
     assert found.names == ["gamma 0, unsteered", "gamma 0, layer 3, strength 0.2",
@@ -221,7 +221,7 @@ def test_what_cannot_be_written_is_refused_before_a_model_runs(chat, base, monke
 
 @pytest.fixture(scope="module")
 def swept(chat, base):
-    decode = Decode(Sampling(8, top_p=0.9))
+    decode = Decode(Sampling(4, top_p=0.9))
     return sweep_gamma(chat, base, PROMPTS, [0.5, 1.0], embedder=FakeEmbedder(), samples=2, decode=decode, seed=5)
 
 
@@ -232,7 +232,7 @@ def test_every_condition_has_equal_prompts_samples_and_tokens(swept):
     assert len(counts) == 3 + len(BASELINES)
     assert set(counts["texts"]) == {16}
     assert set(counts["prompts"]) == {8}
-    assert set(counts["tokens"]) == {16 * 8}
+    assert set(counts["tokens"]) == {16 * 4}
     assert list(counts.index[:3]) == ["gamma 0", "gamma 0.5", "gamma 1"]
     assert [name.split()[0] for name in counts.index[3:]] == ["temperature", "min-p", "contrast", "prompt"]
 
@@ -260,7 +260,7 @@ def test_baselines_are_what_they_say(swept, chat, base):
     texts = swept.texts.set_index(["condition", "prompt_id", "seed"])["text"]
     matched = swept.meta["matched"]
     hot = f"temperature {matched['temperature']['temperature']:.2f}"
-    options = {"samples": 1, "seed": 5, "max_new_tokens": 8}
+    options = {"samples": 1, "seed": 5, "max_new_tokens": 4}
     ways = {
         hot: {"temperature": matched["temperature"]["temperature"], "top_p": 0.9},
         f"min-p {MIN_P}, temperature {matched['min-p']['temperature']:.2f}": {
@@ -279,6 +279,7 @@ def test_baselines_are_what_they_say(swept, chat, base):
     assert [row["condition"] for row in swept.meta["against"]] == list(dict.fromkeys(swept.texts["condition"]))[3:]
 
 
+@pytest.mark.slow
 def test_steering_acts_in_every_condition(chat, base, monkeypatch):
     seen = []
     monkeypatch.setattr(

@@ -110,7 +110,7 @@ def test_nothing_written_by_a_model_or_a_user_becomes_markup(evil: Page) -> None
     assert len(data) == len(AUDIT_FIGURES)  # all but the steps, and the texts
     assert not [source for source in data if re.search("[<>&\u2028\u2029]", source)]
     meta = EVIL.meta
-    shown = lambda text: text.replace("\ud800", "?").replace("\x00", "\ufffd")  # noqa: E731
+    shown = lambda text: re.sub("[\x00\x07]", "\ufffd", text.replace("\ud800", "?"))  # noqa: E731
     for written in (meta["name"], meta["command"], meta["models"][meta["stages"][0]]["weights_hash"]):
         assert shown(written) in evil.text
     for quoted in (*meta["attractors"], *meta["stretches"]):
@@ -415,15 +415,14 @@ def test_in_chromium_the_audit_draws_and_its_texts_are_browsed(
 
     assert tab.text_content("#texts-asked") == asked[0]
     want = [first[first["condition"] == name]["text"].iloc[k] for k in range(3) for name in names[:4]]
-    shown = [text.replace("\ud800", "\ufffd") for text in want]
-    assert [text.replace("\ud800", "\ufffd") for text in cards()] == shown, "a row of columns for each of three samples"
+    assert cards() == want, "a row of columns for each of three samples"
     # With the button, the keyboard and the list.
     tab.click("#texts-next")
     assert tab.text_content("#texts-asked") == asked[1]
     tab.focus("#texts-side")
     for place in range(2, 9):
         tab.keyboard.press("ArrowRight")
-        assert tab.text_content("#texts-asked").replace("\ufffd", "?") == asked[place].replace("\ud800", "?")
+        assert tab.text_content("#texts-asked") == asked[place]
     tab.keyboard.press("ArrowLeft")
     assert tab.locator("#texts-previous").is_enabled()
     tab.select_option("#texts-prompt", index=23)
@@ -441,7 +440,7 @@ def test_in_chromium_the_audit_draws_and_its_texts_are_browsed(
     for place in (1, 2, 3):
         tab.uncheck(f"#texts-conditions input >> nth={place}")
     assert tab.text_content("#texts-side") == "Choose a condition above."
-    tab.check("#texts-conditions input >> nth=5")
+    tab.check("#texts-conditions input >> nth=4")
     assert len(cards()) == 4, "the ladder has fewer samples"
 
     # A telephone, and paper.

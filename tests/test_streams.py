@@ -21,7 +21,7 @@ PROMPTS = [
     Prompt("ship", None, "Tell me of an old ship that comes home after forty years, and of who waits for it."),
     Prompt("key", None, "Describe a key."),
 ]
-NEW = 5
+NEW = 4
 
 
 @pytest.fixture(scope="module")
@@ -88,25 +88,24 @@ def naive(plain, model, partner, row, mixing, *, new=NEW, **truncation) -> tuple
     [
         (Mixing(), {"top_p": 0.9}),
         (Mixing("logprob"), {}),
-        (Mixing("prob", "after-mix"), {"top_k": 30}),
-        (Mixing("contrast"), {"min_p": 0.02}),
+        pytest.param(Mixing("prob", "after-mix"), {"top_k": 30}, marks=pytest.mark.slow),
+        pytest.param(Mixing("contrast"), {"min_p": 0.02}, marks=pytest.mark.slow),
     ],
 )
 def test_equals_a_naive_loop_without_cache(chat, base, plain, mixing, truncation):
-    rows = rows_of(chat, 12 if mixing == Mixing() else 5)
+    rows = rows_of(chat, 8 if mixing == Mixing() else 4)
     made = texts(generate_rows(chat, rows, partner=base, mixing=mixing, max_new_tokens=NEW, **truncation))
     assert made == [naive(plain, chat, base, row, mixing, **truncation) for row in rows]
     assert len(set(made)) > len(rows) // 2 + 1
 
 
-@pytest.mark.parametrize("batch_rows", [1, 3])
-def test_a_text_does_not_depend_on_its_batch(chat, base, batch_rows):
+def test_a_text_does_not_depend_on_its_batch(chat, base):
     """Prompts of different length, so of different padding in the two models; rows of one model and of two."""
     rows = rows_of(chat, 7)
     together = texts(generate_rows(chat, rows, partner=base, max_new_tokens=NEW, top_p=0.9, batch_rows=64))
     options = {"partner": base, "max_new_tokens": NEW, "top_p": 0.9}
-    assert texts(generate_rows(chat, rows, batch_rows=batch_rows, **options)) == together
-    shuffled = generate_rows(chat, rows[::-1], batch_rows=batch_rows, **options)
+    assert texts(generate_rows(chat, rows, batch_rows=3, **options)) == together
+    shuffled = generate_rows(chat, rows[::-1], batch_rows=3, **options)
     assert texts(shuffled)[::-1] == together
 
 
@@ -125,7 +124,7 @@ def calls(monkeypatch) -> list[Model]:
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_gamma_0_is_the_aligned_model_and_its_base_is_not_run(chat, base, monkeypatch, temperature):
     options = {"steering": [None, push(chat, 3)], "max_new_tokens": NEW, "temperature": temperature}
-    for truncation in ({}, {"top_p": 0.8}):
+    for truncation in ({}, {"top_p": 0.8}) if temperature else ({"top_p": 0.8},):
         alone = texts(generate(chat, PROMPTS, **options, **truncation))
         seen = calls(monkeypatch)
         for mix in ("prob", "logprob", "contrast"):
@@ -208,7 +207,7 @@ def test_rows_that_finish_leave_both_caches_and_the_others_do_not_notice(chat, b
         with_ends(monkeypatch, model, [])
     endless = texts(generate_rows(chat, rows, **options))
     assert {len(text) for text in endless} == {NEW}
-    own_ends, other_ends = [endless[0][2], endless[1][3]], [endless[3][1], endless[5][3], endless[2][4]]
+    own_ends, other_ends = [endless[0][2], endless[1][3]], [endless[3][1], endless[5][3], endless[2][2]]
     with_ends(monkeypatch, chat, own_ends)
     with_ends(monkeypatch, base, other_ends)
 
@@ -310,14 +309,14 @@ def test_two_caches_take_the_room_of_two(chat, base, monkeypatch):
 
 def test_the_context_of_each_model_that_reads_is_checked_before_any_runs(chat, base, monkeypatch):
     seen = calls(monkeypatch)
-    monkeypatch.setitem(base.__dict__, "context", 12)
-    with pytest.raises(InputError, match=r"at most the context of 12 of pocket-base; shorten 'Write about rain\.'"):
+    monkeypatch.setitem(base.__dict__, "context", 10)
+    with pytest.raises(InputError, match=r"at most the context of 10 of pocket-base; shorten 'Write about rain\.'"):
         generate(chat, PROMPTS[:1], partner=base, gamma=[0.0, 0.5], max_new_tokens=NEW)
     generate_rows(chat, [Row(PROMPTS[0], 0, gamma=0.0)], partner=base, max_new_tokens=2)
-    monkeypatch.setitem(chat.__dict__, "context", 12)
+    monkeypatch.setitem(chat.__dict__, "context", 10)
     monkeypatch.setitem(base.__dict__, "context", 512)
     seen.clear()
-    with pytest.raises(InputError, match="context of 12 of pocket-chat"):
+    with pytest.raises(InputError, match="context of 10 of pocket-chat"):
         generate(chat, PROMPTS[:1], partner=base, gamma=0.5, max_new_tokens=NEW)
     assert seen == []
 

@@ -199,7 +199,7 @@ def print_audit(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number < 2)
     for cells in summary_cells(found.table, meta):
         table.add_row(*cells)
-    Console(width=max(130, Console().width), markup=False).print(table)
+    Console(width=max(140, Console().width), markup=False).print(table)
     typer.echo(f"{NOTE}\n\n{found.sentence}")
     for sentence in meta["verdict"]["detail"]:
         typer.echo(sentence)

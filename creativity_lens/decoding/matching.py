@@ -22,7 +22,7 @@ from creativity_lens.sampling import COLDEST, is_truncated, mixed, support
 from creativity_lens.scoring import continue_logits
 from creativity_lens.steering import edit_table, steered
 
-LADDER = np.geomspace(0.1, 4.0, 25)  # temperatures whose entropies are measured; between them they are interpolated
+LADDER = np.geomspace(0.25, 4.0, 17)  # temperatures whose entropies are measured; between them they are interpolated
 
 
 @dataclass(frozen=True)

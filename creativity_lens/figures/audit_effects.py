@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from creativity_lens.figures.audit_forest import Point, around, forest, forest_height, pure
-from creativity_lens.figures.audit_rows import PRIMARY, Look, by, of_part, prompts_of, stages_of
+from creativity_lens.figures.audit_rows import PRIMARY, Look, by, of_part, stages_of
 from creativity_lens.figures.rating_rows import label
 from creativity_lens.figures.rows import number, plain
 from creativity_lens.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels, unmeasured
@@ -127,9 +127,7 @@ def steps(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> go.
         here = [measure for measure in measures if (name, measure) in found]
         points = [Point(found[name, measure], _entry(measure), looks[measure]) for measure in here]
         rows.append((f"<b>{label(name)}</b>, from {label(points[0].row.against)}", points))
-    n = prompts_of(frame)
-    head = "Change as a share of the first stage’s value" + (f", n = {n} prompts" if n else "")
-    figure = panels(title, [head], height=150 + forest_height(rows))
+    figure = panels(title, ["Change from the stage before"], height=150 + forest_height(rows))
     ends = around([point.row for _, points in rows for point in points], also=(0.0,))
     x = {"range": ends, "tickformat": "+.0%", "title": {"text": "Change (share of the first stage’s value)"}}
     forest(figure, rows, x=x, at=0.0)

@@ -1,5 +1,6 @@
 """Rows of points with their intervals: a row's name stands above it inside the panel, so that phones have room."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,19 +45,31 @@ def forest(
     Names are escaped by the caller. A point whose estimate is missing is left out; its row's name stays. The vertical
     axis counts px downwards, so that a row of many points takes more room than one of a single point.
     """
-    if at is not None:
-        upright(figure, at, panel=panel)
     top = 0
+    names, edges = [], []
+    series: dict[tuple[str, Look], list[tuple[Point, float, str]]] = {}
     for name, points in rows:
         where = {"x": 0.006, "y": top - 2, "xanchor": "left", "yanchor": "top", "align": "left"}
         text = {"text": name, "showarrow": False, "font": {"size": 12, "color": INK}}
-        figure.add_annotation(**text, **where, **refs(panel, x="domain"))
+        names.append(text | where | refs(panel, x="domain"))
         if top:
-            edge = {"x0": 0, "x1": 1, "y0": top, "y1": top, "line": {"color": GRID, "width": 1}}
-            figure.add_shape(type="line", **edge, **refs(panel, x="domain"), layer="below")
+            ends = {"x0": 0, "x1": 1, "y0": top, "y1": top, "layer": "below", "line": {"color": GRID, "width": 1}}
+            edges.append({"type": "line"} | ends | refs(panel, x="domain"))
         for line, point in enumerate(points):
-            _draw(figure, point, top - NAME - LINE * (line + 0.5), name, panel)
+            if not pd.isna(point.row.estimate):
+                found = series.setdefault((point.name, point.look), [])
+                found.append((point, top - NAME - LINE * (line + 0.5), name))
         top -= _height(points)
+    # One by one they would each be checked against all that are there.
+    figure.update_layout(annotations=[*figure.layout.annotations, *names], shapes=[*figure.layout.shapes, *edges])
+    listed = {trace.legendgroup for trace in figure.data}
+    traces = []
+    for (name, _), found in series.items():
+        traces.append(_trace(found, panel, shown=name not in listed))
+        listed.add(name)
+    figure.add_traces(traces)
+    if at is not None:
+        upright(figure, at, panel=panel)
     axes(figure, panel, x=x, y={"range": [top, 0], "visible": False})
 
 
@@ -65,23 +78,23 @@ def pure(figure: go.Figure) -> go.Figure:
     return figure.update_layout(margin={"l": 12, "t": 84, "b": 48, "r": 16})
 
 
-def _draw(figure: go.Figure, point: Point, y: float, name: str, panel: int) -> None:
-    if pd.isna(point.row.estimate):
-        return
-    listed = {trace.legendgroup for trace in figure.data}
-    figure.add_scatter(
-        x=[float(point.row.estimate)],
-        y=[y],
+def _trace(found: Sequence[tuple[Point, float, str]], panel: int, *, shown: bool) -> go.Scatter:
+    """All points of one name and look."""
+    first = found[0][0]
+    return go.Scatter(
+        x=[float(point.row.estimate) for point, _, _ in found],
+        y=[y for _, y, _ in found],
         mode="markers",
-        marker=point.look.marker,
+        marker=first.look.marker,
         hovertext=[
-            hover(point.row, name.replace("<b>", "").replace("</b>", ""), point.said or point.name, of=point.of)
+            hover(point.row, re.sub("</?b>", "", name), point.said or point.name, of=point.of)
+            for point, _, name in found
         ],
         hoverinfo="text",
-        name=point.name,
-        legendgroup=point.name,
-        showlegend=point.name not in listed,
-        **bars([point.row], colour=point.look.colour, along="x"),
+        name=first.name,
+        legendgroup=first.name,
+        showlegend=shown,
+        **bars([point.row for point, _, _ in found], colour=first.look.colour, along="x"),
         **on(panel),
     )
 

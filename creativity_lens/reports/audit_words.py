@@ -1,6 +1,7 @@
 """What an audit's page says in words and tables: the answer at a glance, the price, the quotes, the numbers."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -368,4 +369,6 @@ def _percent_plain(share: float) -> str:
 
 
 def _cut(text: str) -> str:
+    """A text to be quoted, with a mark for what no page can show."""
+    text = re.sub("[\x00-\x08\x0b-\x1f\x7f]", "\ufffd", text)
     return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
