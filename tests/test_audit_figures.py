@@ -5,6 +5,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ PARTS_OF = {
 }  # fmt: skip
 
 
+@cache
 def figure(name: str, found: FakeAudit = FOUND) -> go.Figure:
     return draw_audit(name, found.table, found.texts, found.meta)
 
@@ -88,7 +90,7 @@ def test_a_part_that_was_not_measured_says_so(name: str) -> None:
         drawn = figure(name, FOUND.without(part))
         assert not drawn.data
         assert drawn.layout.title.text == empty.layout.title.text == figure(name).layout.title.text
-    assert figure(name, LADDER).data, "the control: where it was measured it is drawn"
+    assert figure(name, LADDER if name == "steps" else FOUND).data, "the control: where it was measured it is drawn"
 
 
 def test_an_unknown_name_is_refused_and_the_nearest_offered() -> None:
@@ -117,6 +119,7 @@ def test_without_intervals_no_bar_is_drawn(name: str) -> None:
             assert bars is None or bars.array is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AUDIT_FIGURES)
 def test_an_audit_that_was_read_back_draws_the_same(name: str) -> None:
     table = pd.read_csv(io.StringIO(FOUND.table.to_csv(index=False)))

@@ -31,6 +31,7 @@ def _asked(model, template):
     return replace(model, template="none") if template == "none" else model
 
 
+@pytest.mark.slow
 def test_an_audit_end_to_end(capsys, small):
     status, out, err = run(capsys, "audit", *SMALL, "--prompts", "prompts.txt")
     assert status == 0, err
@@ -52,6 +53,7 @@ def test_an_audit_end_to_end(capsys, small):
     assert (folder / "report.html").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_ladder_as_json(capsys, small):
     ladder = "base=pocket-base,sft=pocket-chat,rl=pocket-chat"
     words = ("audit", *SMALL, "--ladder", ladder, "--prompts", "prompts.txt", "--out", "mine", "--json")

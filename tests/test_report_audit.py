@@ -145,6 +145,7 @@ def test_what_stands_in_the_run_stands_under_provenance(page: Page) -> None:
     assert OPENING not in text, "quoted above, not again"
 
 
+@pytest.mark.slow
 def test_an_audit_that_was_read_back_gives_the_same_report(tmp_path: Path) -> None:
     FOUND.table.to_csv(tmp_path / "audit.csv", index=False)
     FOUND.texts.to_parquet(tmp_path / "audit.parquet")
@@ -263,7 +264,7 @@ def test_a_pull_that_was_not_measured_says_why(tmp_path: Path) -> None:
     assert attractor_table(table, FOUND.meta)["missing"] == [
         {"stage": "base", "tokens": "5, 10, 20", "why": "there is nothing to be pulled back from"}
     ]
-    text = spaced(read(replace(FOUND, table=table), tmp_path))
+    text = spaced(read(replace(FOUND, table=table).only("attractors"), tmp_path))
     assert "No pull for base after 5, 10, 20 tokens: there is nothing to be pulled back from." in text
 
 
@@ -292,7 +293,7 @@ def test_parts_that_were_not_measured_are_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_personas_that_could_not_be_parsed_say_their_rate(tmp_path: Path) -> None:
-    text = spaced(read(fake_audit(personas=False), tmp_path))
+    text = spaced(read(fake_audit(personas=False).only("personas"), tmp_path))
     assert "Parse rate: 0.00 of 64 for base plain, 0.00 of 64 for aligned template" in text
     assert "Not measured in this run: parse rate 0.00 of 64 (base plain)" in text
 
@@ -300,7 +301,7 @@ def test_personas_that_could_not_be_parsed_say_their_rate(tmp_path: Path) -> Non
 def test_too_few_prompts_have_no_interval_and_nothing_is_claimed(tmp_path: Path) -> None:
     few = fake_audit(prompts=5)
     assert few.table[few.table["part"] == "effects"]["low"].isna().all(), "the control"
-    text = spaced(read(few, tmp_path))
+    text = spaced(read(few.only("effects", "diversity"), tmp_path))
     assert "There is no interval: it takes at least 8 prompts. Nothing can be claimed from this audit." in text
     assert "no interval: fewer than 8 prompts" in text
     assert "n = 5 prompts, too few for intervals." in text
@@ -308,7 +309,7 @@ def test_too_few_prompts_have_no_interval_and_nothing_is_claimed(tmp_path: Path)
 
 
 def test_one_format_does_not_speak_of_two(tmp_path: Path) -> None:
-    text = spaced(read(fake_audit(formats=("plain",)), tmp_path))
+    text = spaced(read(fake_audit(formats=("plain",)).only("effects"), tmp_path))
     assert "there is no template whose part could be told apart" in text
     assert "All four combinations wrote" not in text
 
@@ -322,7 +323,7 @@ def test_an_empty_audit_still_gives_a_report(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
-        write(FOUND, tmp_path / "no" / "report.html")
+        write(FOUND.only(), tmp_path / "no" / "report.html")
 
 
 # ---- the browser's texts ----
@@ -339,12 +340,14 @@ def test_the_browser_keeps_to_its_budget_with_whole_prompts() -> None:
     assert len(embedded_json(evil["prompts"])) <= 200_000, "also where every letter is escaped"
 
 
+@pytest.mark.slow
 def test_a_page_that_would_grow_too_large_says_what_it_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = write(FOUND, tmp_path / "report.html").stat().st_size
+    found = replace(FOUND.only(), texts=FOUND.texts)
+    whole = write(found, tmp_path / "report.html").stat().st_size
     monkeypatch.setattr("creativity_lens.reports.audit.MAX_BYTES", whole + 200_000)
-    path = write(FOUND, tmp_path / "report.html")
+    path = write(found, tmp_path / "report.html")
     assert path.stat().st_size < whole
     assert re.search(r"The first \d+ of 24 prompts are here", path.read_text(encoding="utf-8"))
 

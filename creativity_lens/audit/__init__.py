@@ -43,10 +43,12 @@ from creativity_lens.models import Model
 from creativity_lens.personas import load_persona_prompts, personas_of
 from creativity_lens.prompts import Prompt, load_prompts
 from creativity_lens.provenance import describe_model
+from creativity_lens.sides import Sides
 from creativity_lens.yardstick import Yardstick
 
 __all__ = ["Audit", "AuditPlan", "audit_models"]
 
+CREATIVITY = Sides().concept
 PACKAGES = ("torch", "transformers", "transformer-lens", "sentence-transformers", "numpy", "scipy", "pandas")
 
 
@@ -118,7 +120,8 @@ def audit_models(
         *matched,
     ]
     table = table_of(rows)
-    verdict = claim(measured, two_by_two, conditions, table, matched_said)
+    scored = yardstick.sides.concept if yardstick is not None else CREATIVITY
+    verdict = claim(measured, two_by_two, conditions, table, matched_said, scored)
     clock.lap("measuring")
     meta = {
         "format": 1,
@@ -139,6 +142,7 @@ def audit_models(
         "temperature": plan.temperature,
         "seed": plan.seed,
         "threshold": meaning.threshold,
+        "scored": scored,
         "picture": PICTURE,
         "attractors": attractors(meaning, written, asked, [conditions.first.name, conditions.last.name]),
         "stretches": quoted,
@@ -288,7 +292,10 @@ def _notes(
         notes.append(f"Left out of the measures of diversity, at {length} words a text. {said}.")
     if yardstick is None:
         notes.append("Creativity was not measured: no direction reads it.")
-    elif not yardstick.whole.low > 0:
+    elif not yardstick.sides.are_default:
+        first, second = yardstick.sides.creative, yardstick.sides.boring
+        notes.append(f"Where this report says creativity, it reads {first} against {second}: the contrast of the run.")
+    if yardstick is not None and not yardstick.whole.low > 0:
         notes.append("The unit of creativity is uncertain: the 95 % interval of the dev pairs' gap contains 0.")
     return notes
 

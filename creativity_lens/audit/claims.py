@@ -20,9 +20,14 @@ COST, ADDED, NOT_ENOUGH = "alignment cost diversity", "alignment added diversity
 
 
 def claim(
-    measured: Measured, effects: Mapping[str, TwoByTwo], conditions: Conditions, table: pd.DataFrame, matched: str
+    measured: Measured,
+    effects: Mapping[str, TwoByTwo],
+    conditions: Conditions,
+    table: pd.DataFrame,
+    matched: str,
+    scored: str = "creativity",
 ) -> dict[str, Any]:
-    """Outcome, one sentence, and sentences of detail; `lost` holds the numbers of the claim."""
+    """Outcome, one sentence, and sentences of detail; `lost` holds its numbers; `scored` is the concept."""
     first, last = conditions.first, conditions.last
     before, after = (measured.of(PRIMARY, each).astype(np.float64) for each in (first, last))
     change = t_interval(after - before, unit="1 - cosine")
@@ -40,7 +45,7 @@ def claim(
         *_template(effects.get(PRIMARY), outcome),
         *_stage(table, conditions, outcome),
         *_other(measured, conditions),
-        *_entropy_and_creativity(table, conditions),
+        *_entropy_and_creativity(table, conditions, scored),
         *([matched] if matched else []),
     ]
     lost = {
@@ -96,7 +101,7 @@ def _other(measured: Measured, conditions: Conditions) -> list[str]:
     return [f"Described beside it, never tested: {', '.join(said)}."] if said else []
 
 
-def _entropy_and_creativity(table: pd.DataFrame, conditions: Conditions) -> list[str]:
+def _entropy_and_creativity(table: pd.DataFrame, conditions: Conditions, scored: str) -> list[str]:
     chosen = (table["part"] == "correlation") & (table["measure"] == "entropy and creativity")
     rows = {row["condition"]: row for row in table[chosen].to_dict("records")}
     said = [
@@ -107,7 +112,8 @@ def _entropy_and_creativity(table: pd.DataFrame, conditions: Conditions) -> list
     ]  # fmt: skip
     if not said:
         return []
-    return [f"Entropy is not creativity: within prompts their rank correlation is {' and '.join(said)}."]
+    what = "is not creativity" if scored == "creativity" else f"is not the run's score ({scored})"
+    return [f"Entropy {what}: within prompts their rank correlation is {' and '.join(said)}."]
 
 
 def _interval(estimate: Estimate) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from creativity_lens.audit.conditions import Condition, Conditions
+from creativity_lens.audit.conditions import LADDER, STEERED, Condition, Conditions
 from creativity_lens.audit.plan import AuditPlan
 from creativity_lens.audit.writing import Ids, Written
 from creativity_lens.cells import repeated_share
@@ -28,7 +28,7 @@ class Reads:
     forced: dict[str, TokenEntropies]  # by each cell: the same texts, drawn from all cells in equal numbers
     forced_writers: tuple[str, ...]  # who wrote the forced texts: `[prompt, writer, sample]`, flattened
     by_first: dict[str, PerText]  # surprisal of every condition's texts under the first cell
-    by_last: dict[str, PerText]  # and under the last one
+    by_last: dict[str, PerText]  # and under the last one; empty where nothing is steered, which alone asks for it
     repetition: dict[str, PerText]  # share of repeated 4-grams
     creativity: dict[str, PerText]  # in gaps of whole responses, read alone by the last stage; empty without yardstick
 
@@ -46,6 +46,7 @@ def read_all(
     forced: dict[str, TokenEntropies] = {}
     by_first: dict[str, PerText] = {}
     by_last: dict[str, PerText] = {}
+    readers = [(first, by_first)] + [(last, by_last)] * bool(conditions.of_kind(STEERED))
     shared = [
         ids
         for p in range(len(prompts))
@@ -57,10 +58,10 @@ def read_all(
         forced[cell.name] = _read(cell, prompts, [each] * len(prompts), shared, "forced")
     for condition in conditions.every:
         name, texts = condition.name, written[condition.name]
-        if condition.kind != "temperature":  # what a text was drawn from at another temperature is not asked
+        if condition.kind != LADDER:  # what a text was drawn from at another temperature is not asked
             own[name] = _read(condition, prompts, _counts(texts), texts.flat, "own")
         asked = [prompt.text for prompt, count in zip(prompts, _counts(texts), strict=True) for _ in range(count)]
-        for reader, found in ((first, by_first), (last, by_last)):
+        for reader, found in readers:
             read = surprisals(reader.model, asked, texts.flat, description=f"{name}, read by {reader.stage}")
             found[name] = read.numpy().astype(float).reshape(len(prompts), -1)
     return Reads(

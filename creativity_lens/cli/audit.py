@@ -195,7 +195,8 @@ def print_audit(found: Any, folder: Any, report: Any, *, as_json: bool) -> None:
     for note in meta["notes"]:
         print(f"note: {note}", file=sys.stderr)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(["condition", *SUMMARY]):
+    names = [meta["scored"] if name == "creativity" else name for name in SUMMARY]
+    for number, heading in enumerate(["condition", *names]):
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number < 2)
     for cells in summary_cells(found.table, meta):
         table.add_row(*cells)

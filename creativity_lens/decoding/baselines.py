@@ -8,9 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-from jaxtyping import Float
+from typing import Any
 
 from creativity_lens.comparing import Push
 from creativity_lens.decoding.matching import Matched, Truncation, match_temperatures
@@ -21,7 +19,7 @@ from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import Mixing
 from creativity_lens.scores import Generation
-from creativity_lens.statistics import Estimate, Weights, cluster_bootstrap
+from creativity_lens.statistics import t_interval
 
 MIN_P = 0.05
 ASK = "Make it unlike anything that others would write to this request."
@@ -101,35 +99,25 @@ def _written(setting: Setting, gamma: float, name: str, cut: Truncation | None, 
     return Condition(shown, BASELINE, gamma, tuple(texts), note)
 
 
-def against_curve(
-    diversity: Float[np.ndarray, "gamma prompt"], price: Float[np.ndarray, "gamma prompt"], own: ByPrompt,
-    own_price: ByPrompt, *, draws: int = 1999, seed: int = 0,
-) -> tuple[Estimate, str]:  # fmt: skip
-    """A baseline's diversity less that of mixing at the same price, with its interval over prompts, and a note.
+def against(own: dict[str, ByPrompt], reference: dict[str, ByPrompt]) -> list[dict[str, Any]]:
+    """A baseline less the mixture that it is compared with, measure by measure: paired by prompt and by luck.
 
-    The curve of mixtures is interpolated between its points. NaN where no mixture has that price.
+    Two points are compared, on both axes, and no curve is interpolated at a baseline's price: where the price hardly
+    changes along gamma, noise in it would move the point that is looked up, and intervals would be far too short.
 
-    >>> g = np.linspace(0, 1, 5)[:, None] + np.zeros((5, 9))
-    >>> against_curve(g, g, np.full(9, 0.4), np.full(9, 0.5))[0].value
-    -0.09999...
+    >>> against({"semantic spread": np.full(8, 0.5)}, {"semantic spread": np.full(8, 0.4)})[0]["difference"]
+    0.09999...
     """
-    kept = np.isfinite(diversity).all(0) & np.isfinite(price).all(0) & np.isfinite(own) & np.isfinite(own_price)
-    n = int(kept.sum())
-    unit = "1 - cosine"
-    if not n:
-        return Estimate(np.nan, np.nan, np.nan, 0, unit), "not measured"
-    curve, prices, mine, paid = diversity[:, kept], price[:, kept], own[kept], own_price[kept]
-    ends = prices.mean(1)
-    if paid.mean() < ends.min():
-        return Estimate(np.nan, np.nan, np.nan, n, unit), "cheaper than any mixture"
-    if paid.mean() > ends.max():
-        return Estimate(np.nan, np.nan, np.nan, n, unit), "dearer than any mixture"
-
-    def gap(weights: Weights) -> Float[np.ndarray, " draw"]:
-        d, c = (weights @ values.T / weights.sum(1, keepdims=True) for values in (curve, prices))
-        x, y = (weights @ values / weights.sum(1) for values in (paid, mine))
-        order = c.argsort(axis=1)
-        d, c = np.take_along_axis(d, order, 1), np.take_along_axis(c, order, 1)
-        return y - np.array([np.interp(*each) for each in zip(x, c, d, strict=True)])
-
-    return cluster_bootstrap(gap, n, draws=draws, seed=seed, unit=unit), ""
+    found = []
+    for measure, values in own.items():
+        estimate = t_interval(values - reference[measure])
+        found.append(
+            {
+                "measure": measure,
+                "difference": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "n": estimate.n,
+            }
+        )
+    return found

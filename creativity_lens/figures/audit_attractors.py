@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from creativity_lens.figures.audit_forest import Point, around, forest, forest_height, pure
+from creativity_lens.figures.audit_forest import Forest, Point, around, forest, forest_height, forests, pure
 from creativity_lens.figures.audit_rows import (
     TEMPERATURE,
     Look,
@@ -153,6 +153,7 @@ def clusters(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> 
     height = 150 + len(conditions) * 44
     figure = panels(title, [head for _, head in CLUSTERS], columns=3, height=height, between=0.05)
     figure.update_layout(meta={"panels": 3, "each": len(conditions) * 44}, showlegend=False)
+    parts = {}
     for panel, (measure, _) in enumerate(CLUSTERS, start=1):
         here = [each for each in conditions if (measure, each.name) in found]
         rows = [
@@ -162,7 +163,8 @@ def clusters(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> 
         ]  # fmt: skip
         if rows:
             ends = around([point.row for _, points in rows for point in points])
-            forest(figure, rows, panel=panel, x={"range": ends, "nticks": 5})
+            parts[panel] = Forest(rows, {"range": ends, "nticks": 5})
         else:
             note(figure, "not measured", x=0.5, y=0.5, **refs(panel, x="domain", y="domain"))
+    forests(figure, parts)
     return pure(figure)

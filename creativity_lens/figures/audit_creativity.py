@@ -77,12 +77,13 @@ def centred(texts: pd.DataFrame, condition: str) -> pd.DataFrame:
 def _cloud(figure: go.Figure, each: Condition, frame: pd.DataFrame) -> None:
     if len(frame) > MOST_POINTS:
         frame = frame.iloc[np.sort(np.random.default_rng(0).choice(len(frame), MOST_POINTS, replace=False))]
+    said = each.said
     figure.add_scatter(
         x=frame["entropy"].round(3).tolist(),
         y=frame["creativity"].round(3).tolist(),
         mode="markers",
         marker=each.look.marker | {"size": 5, "opacity": 0.5},
-        hovertext=[f"<b>{each.said}</b><br>{label(text, 60)}" for text in frame["text"]],
+        hovertext=[f"<b>{said}</b><br>{label(text, 60)}" for text in frame["text"]],
         hoverinfo="text+x+y",
         name=each.said,
         legendgroup=each.name,

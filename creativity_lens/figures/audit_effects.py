@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from creativity_lens.figures.audit_forest import Point, around, forest, forest_height, pure
+from creativity_lens.figures.audit_forest import Forest, Point, around, forest, forest_height, forests, pure
 from creativity_lens.figures.audit_rows import PRIMARY, Look, by, of_part, stages_of
 from creativity_lens.figures.rating_rows import label
 from creativity_lens.figures.rows import number, plain
@@ -76,6 +76,7 @@ def effects(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
     high = -(-len(drawn) // columns)
     figure = panels(title, [head for head, _ in drawn], columns=columns, height=120 + high * (each + 90), between=0.07)
     figure.update_layout(meta={"panels": len(drawn), "each": each})
+    parts = {}
     for panel, (_, rows) in enumerate(drawn, start=1):
         share = panel > len(measures)
         ends = around([point.row for _, points in rows for point in points], also=(0.0, 1.0) if share else (0.0,))
@@ -84,7 +85,8 @@ def effects(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> g
             ends = [max(ends[0], min(-0.6, min(values) - 0.2)), min(ends[1], max(1.6, max(values) + 0.2))]
         unit = "" if share else found[measures[panel - 1], "total"].unit
         said = "share of the total (1: all of it)" if share else "change" + (f" ({label(unit)})" if unit else "")
-        forest(figure, rows, panel=panel, x={"range": ends, "nticks": 6, "title": {"text": said}}, at=0.0)
+        parts[panel] = Forest(rows, {"range": ends, "nticks": 6, "title": {"text": said}}, at=0.0)
+    forests(figure, parts)
     return pure(figure)
 
 

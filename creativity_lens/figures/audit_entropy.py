@@ -76,6 +76,7 @@ def _curve(figure: go.Figure, frame: pd.DataFrame, cell: Condition, panel: int) 
     if not any(trace.legendgroup == cell.name and trace.showlegend for trace in figure.data):
         entry = {"line": cell.look.line, "marker": cell.look.marker, "name": cell.said, "legendgroup": cell.name}
         figure.add_scatter(x=[None], y=[None], mode="lines+markers", hoverinfo="skip", showlegend=True, **entry)
+    said = cell.said
     # A symbol now and then tells the curves apart; on every token it would hide them.
     every = max(1, len(frame) // 6)
     marker = cell.look.marker | {
@@ -88,10 +89,10 @@ def _curve(figure: go.Figure, frame: pd.DataFrame, cell: Condition, panel: int) 
         line=cell.look.line,
         marker=marker,
         hovertext=[
-            hover(row, cell.said, f"token {int(row.position) + 1} of the text") for row in frame.itertuples(index=False)
+            hover(row, said, f"token {int(row.position) + 1} of the text") for row in frame.itertuples(index=False)
         ],
         hoverinfo="text",
-        name=cell.said,
+        name=said,
         legendgroup=cell.name,
         showlegend=False,
         **on(panel),

@@ -140,30 +140,27 @@ def of_part(table: pd.DataFrame, part: str, **where: Any) -> pd.DataFrame:
     Texts are strings ("" where empty) and numbers floats. `measure=("a", "b")` takes either.
     """
     frame = table.reindex(columns=[*_TEXTS, *_NUMBERS])
-    for column, value in {"part": part, **where}.items():
+    frame = frame[frame["part"].isin([part])]  # the only column that holds no name of a user's
+    for column, value in where.items():
         wanted = {str(each) for each in ((value,) if isinstance(value, str | int | float) else value)}
         frame = kept(frame, column, wanted)
-    texts = {column: pd.Series([_text(each) for each in frame[column]], frame.index, object) for column in _TEXTS}
-    texts |= {
-        column: pd.Series([short(text, 200) for text in texts[column]], frame.index, object)
-        for column in ("unit", "note")
-    }
+    texts = {column: strings(frame[column]) for column in _TEXTS}
+    for column in ("unit", "note"):
+        shown = {text: short(text, 200) for text in set(texts[column])}
+        texts[column] = [shown[text] for text in texts[column]]
+    columns = {column: pd.Series(values, frame.index, object) for column, values in texts.items()}
     numbers = {column: pd.to_numeric(frame[column], errors="coerce").astype(float) for column in _NUMBERS}
-    return frame.assign(**texts, **numbers).reset_index(drop=True)
+    return frame.assign(**columns, **numbers).reset_index(drop=True)
 
 
 def kept(frame: pd.DataFrame, column: str, wanted: Collection[str]) -> pd.DataFrame:
     """The rows whose value in a column, as a string, is among those wanted."""
-    return frame[np.array([_text(each) in wanted for each in frame[column]], dtype=bool)]
+    return frame[np.array([each in wanted for each in strings(frame[column])], dtype=bool)]
 
 
 def strings(values: Iterable[Any]) -> list[str]:
     """Every value as a string, "" for none: pandas' own strings have no lone surrogates, and model text may."""
-    return [_text(value) for value in values]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None or pd.isna(value) else str(value)
+    return [each if isinstance(each, str) else "" if each is None or pd.isna(each) else str(each) for each in values]
 
 
 def by(frame: pd.DataFrame, *columns: str) -> dict[Any, Any]:
