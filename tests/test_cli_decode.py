@@ -172,7 +172,7 @@ def test_a_sweep_writes_a_run_and_says_what_it_found(here, capsys, both, embedde
     (here / "prompts.txt").write_text("".join(f"Write about thing {number}.\n" for number in range(8)))
     status, out, err = run(capsys, *SWEEP, "--from-file", "prompts.txt")
     assert status == 0
-    for said in ("gamma 0.5", "semantic spread", "From gamma 0 to 1", "contrast 0.5, against mixtures"):
+    for said in ("gamma 0.5", "semantic spread", "From gamma 0 to 1", "contrast 0.5 against gamma 0.5: "):
         assert said in out
     folder = here / "runs" / "pocket-chat-gamma-001"
     assert f"report: {folder.relative_to(here) / 'report.html'}" in err

@@ -14,7 +14,7 @@ from scipy import stats
 
 from creativity_lens.comparing import Sampling
 from creativity_lens.decoding import BASELINES, GAMMAS, Decode, find_knee, sweep_gamma, write_mixtures
-from creativity_lens.decoding.baselines import ASK, MIN_P, against_curve
+from creativity_lens.decoding.baselines import ASK, MIN_P, against
 from creativity_lens.decoding.matching import Truncation, entropy, match_temperatures
 from creativity_lens.decoding.measures import BY_ALIGNED, BY_BASE, EAD, FIDELITY, SPREAD, UNITS, fidelity
 from creativity_lens.errors import InputError
@@ -137,20 +137,16 @@ def test_a_target_that_no_temperature_reaches_is_said(chat, base):
     assert math.isnan(empty.entropy)
 
 
-def test_a_baseline_is_held_against_the_mixtures_of_its_price():
+def test_a_baseline_is_compared_with_its_mixture_prompt_by_prompt():
     generator = np.random.default_rng(0)
-    curve = GRID[:, None] + 0.01 * generator.normal(size=(6, 12))
-    price = 2 * GRID[:, None] + 0.01 * generator.normal(size=(6, 12))
-    own = 0.8 + 0.01 * generator.normal(size=12)
-    better, note = against_curve(curve, price, own, np.full(12, 1.0), draws=299)
-    assert better.value == pytest.approx(0.3, abs=0.02)  # mixtures of price 1 have diversity 0.5
-    assert 0.2 < better.low < better.value < better.high < 0.4
-    assert note == ""
-    for paid, said in ((-0.5, "cheaper than any mixture"), (2.5, "dearer than any mixture")):
-        none, note = against_curve(curve, price, own, np.full(12, paid))
-        assert math.isnan(none.value)
-        assert note == said
-    assert against_curve(curve, price, np.full(12, math.nan), np.full(12, 1.0))[1] == "not measured"
+    own, other = generator.normal(size=(2, 12))
+    (row,) = against({SPREAD: own}, {SPREAD: other})
+    expected = stats.ttest_rel(own, other)
+    assert row["difference"] == pytest.approx((own - other).mean())
+    assert (row["low"], row["high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert row["n"] == 12
+    (same,) = against({SPREAD: own}, {SPREAD: own})
+    assert (same["low"], same["high"]) == (0, 0)
 
 
 # ---- side by side ----
@@ -225,6 +221,10 @@ def swept(chat, base):
     return sweep_gamma(chat, base, PROMPTS, [0.5, 1.0], embedder=FakeEmbedder(), samples=2, decode=decode, seed=5)
 
 
+def counted(swept) -> dict[str, int]:
+    return swept.texts.groupby("condition", sort=False).size().to_dict()
+
+
 def test_every_condition_has_equal_prompts_samples_and_tokens(swept):
     counts = swept.texts.groupby("condition", sort=False).agg(
         texts=("text", "size"), prompts=("prompt_id", "nunique"), tokens=("tokens", "sum")
@@ -276,7 +276,13 @@ def test_baselines_are_what_they_say(swept, chat, base):
     (made,) = generate(chat, [asked], top_p=0.9, **options)
     assert texts["prompt for diversity", "p0", 5].startswith(made.text)
     assert set(swept.texts["prompt"]) == set(TEXTS), "the prompt as it was given"
-    assert [row["condition"] for row in swept.meta["against"]] == list(dict.fromkeys(swept.texts["condition"]))[3:]
+    compared = swept.meta["against"]
+    assert list(dict.fromkeys(row["condition"] for row in compared)) == list(counted(swept))[3:]
+    assert len(compared) == 4 * len(UNITS)
+    by = swept.table.set_index(["condition", "measure"])["estimate"]
+    for row in compared:  # against the mixture at gamma 0.5
+        own, mixture = by[row["condition"], row["measure"]], by["gamma 0.5", row["measure"]]
+        assert row["difference"] == pytest.approx(own - mixture, abs=1e-9)
 
 
 @pytest.mark.slow
@@ -392,9 +398,17 @@ def test_the_report_is_one_page_that_trusts_nothing_it_holds(swept, tmp_path):
     assert page.count("&lt;script&gt;alert(1)") > 3
     assert "Content-Security-Policy" in page
     assert "http-equiv" in page
-    for said in ("cheaper than any mixture", "dearer than any mixture", "not distinguishable", "no interval"):
-        if any(row["note"] == said for row in meta["against"]):
-            assert said in page
+    assert "contrast 0.5</bdi>" in page
+    clear = [row | {"low": 0.1, "high": 0.2} for row in meta["against"]]
+    page_of_clear = write_gamma_report(
+        swept.table, texts, meta | {"against": clear}, tmp_path / "clear.html"
+    ).read_text()
+    assert page_of_clear.count("more diverse, more surprising") == 4
+    none = [row | {"low": math.nan, "high": None} for row in meta["against"]]
+    assert (
+        "diverse: no interval"
+        in write_gamma_report(swept.table, texts, meta | {"against": none}, tmp_path / "none.html").read_text()
+    )
     assert swept.meta["definition"].split(";")[0] in page
 
 

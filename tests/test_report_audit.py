@@ -24,7 +24,8 @@ from creativity_lens.page_safety import embedded_json
 from creativity_lens.reports import MAX_BYTES, write_audit_report
 from creativity_lens.reports.audit import CONTENTS
 from creativity_lens.reports.audit_texts import MOST_SAMPLES, audit_texts
-from creativity_lens.reports.audit_words import attractor_table, creativity, glance, price, quotes, steering, verdict
+from creativity_lens.reports.audit_tables import attractor_table, price, steering
+from creativity_lens.reports.audit_words import creativity, glance, quotes, verdict
 
 FOUND = fake_audit()
 LADDER = fake_audit(stages=("base", "sft", "dpo", "rl"), steered=True, temperatures=(0.7, 1.3))
@@ -244,6 +245,17 @@ def test_entropy_is_not_creativity_is_said_with_the_correlation(page: Page) -> N
     assert not creativity(FOUND.table, FOUND.meta)["strong"]
 
 
+def test_another_contrast_is_called_by_its_name(tmp_path: Path) -> None:
+    meta = FOUND.meta | {"scored": "<i>formality"}
+    page = read(FakeAudit(FOUND.table, FOUND.texts, meta).only("correlation"), tmp_path)
+    text = spaced(page)
+    assert "Entropy is not creativity, and not <i>formality, which this run scores." in text
+    assert "creative against boring" not in text
+    drawn = page.json("data-entropy_creativity")
+    assert drawn["layout"]["yaxis"]["title"]["text"] == "&lt;i&gt;formality (gaps)"
+    assert page.json("texts-data")["scored"] == "<i>formality"
+
+
 def test_attractors_are_quoted_with_the_share_they_stand_for(page: Page) -> None:
     found = quotes(FOUND.meta)
     assert found[0]["said"] == "90 % (9 of 10 samples)"
@@ -336,8 +348,9 @@ def test_the_browser_keeps_to_its_budget_with_whole_prompts() -> None:
     assert 1 <= len(shown["prompts"]) < 24 == shown["of"]
     assert shown["prompts"] == everything["prompts"][: len(shown["prompts"])]
     assert len(embedded_json(shown["prompts"])) <= 5 * one
-    evil = audit_texts(EVIL.texts, EVIL.meta, budget=200_000)
-    assert len(embedded_json(evil["prompts"])) <= 200_000, "also where every letter is escaped"
+    escaped = audit_texts(FOUND.texts.assign(text="<" * 500), FOUND.meta, budget=500_000)
+    assert 1 <= len(escaped["prompts"]) < 24
+    assert len(embedded_json(escaped["prompts"])) <= 500_000, "also where every letter is escaped"
 
 
 @pytest.mark.slow

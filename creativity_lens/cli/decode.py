@@ -7,7 +7,6 @@ import typer
 from creativity_lens.cli.options import Device, Devices, Dtype, Json, Seed, Template, given, numbers
 from creativity_lens.cli.steer import LayerOption, Mode, Prompt, Scope, Strength, StrengthUnit
 
-SWEPT = 16  # of the prompts that ship, where a sweep is given none
 ALIGNED, BASE = "pocket-chat", "pocket-base"
 
 Aligned = Annotated[

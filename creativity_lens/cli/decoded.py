@@ -192,6 +192,7 @@ def _print_sweep(found: Any, *, has_interval: bool) -> None:
     from rich.text import Text
 
     from creativity_lens.cli.columns import wide_console
+    from creativity_lens.decoding.measures import BY_ALIGNED, SPREAD
     from creativity_lens.html_tables import with_interval
 
     console = wide_console()
@@ -204,10 +205,14 @@ def _print_sweep(found: Any, *, has_interval: bool) -> None:
         table.add_row(Text(str(name)), *cells)
     console.print(table)
     console.print(Text(found.sentence, style="bold"))
-    for row in found.meta["against"]:
-        shown = with_interval(row["difference"], row["low"], row["high"], sign="+")
-        said = f"{shown} in semantic spread" if row["difference"] == row["difference"] else row["note"]
-        console.print(Text(f"{row['condition']}, against mixtures of its surprisal: {said}.", style="dim"))
+    for name in dict.fromkeys(row["condition"] for row in found.meta["against"]):
+        by = {row["measure"]: row for row in found.meta["against"] if row["condition"] == name}
+        spread, price = (
+            with_interval(by[measure]["difference"], by[measure]["low"], by[measure]["high"], sign="+")
+            for measure in (SPREAD, BY_ALIGNED)
+        )
+        said = f"{name} against gamma {found.meta['reference']:g}: {spread} in spread, {price} nats, read by aligned."
+        console.print(Text(said, style="dim"))
     surprisal = "Surprisal in nats per token, semantic spread is primary; intervals are in gamma.csv and the report."
     console.print(Text(surprisal if has_interval else surprisal.split(";")[0] + ".", style="dim"))
 

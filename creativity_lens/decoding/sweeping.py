@@ -12,7 +12,7 @@ import pandas as pd
 
 from creativity_lens import __version__
 from creativity_lens.comparing import Push, Sampling, push_name
-from creativity_lens.decoding.baselines import ASK, BASELINES, Setting, against_curve, write_baselines
+from creativity_lens.decoding.baselines import ASK, BASELINES, Setting, against, write_baselines
 from creativity_lens.decoding.knee import Knee, find_knee
 from creativity_lens.decoding.measures import (
     BY_ALIGNED,
@@ -135,13 +135,11 @@ def sweep_gamma(
     took["measuring"] = time.perf_counter() - start - took["writing"]
     spread, price = (np.stack([values[each.name][what] for each in conditions]) for what in (SPREAD, BY_ALIGNED))
     knee = find_knee(grid, spread, price, seed=seed)
-    compared = []
-    for other in others:
-        found, note = against_curve(
-            spread, price, values[other.name][SPREAD], values[other.name][BY_ALIGNED], seed=seed
-        )
-        compared.append({"condition": other.name, "difference": found.value, "low": found.low, "high": found.high,
-                         "n": found.n, "note": note})  # fmt: skip
+    compared = [
+        {"condition": other.name} | row
+        for other in others
+        for row in against(values[other.name], values[reference.name])
+    ]
     table = table_of([*conditions, *others], values, conditions[0].name)
     meta: dict[str, Any] = {
         "format": 1, "kind": "gamma", "status": "finished",

@@ -27,13 +27,15 @@ SAID = {TEXTS: "texts of a prompt: entropy and creativity", PROMPTS: "prompts: s
 
 
 def entropy_creativity(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str, Any]) -> go.Figure:
-    """Creativity (gaps) against next-token entropy (nats), text by text, and their rank correlation per condition.
+    """The score (gaps) against next-token entropy (nats), text by text, and their rank correlation per condition.
 
     Both numbers are drawn minus their prompt's mean in that condition, which is what a correlation within prompts sees.
 
         >>> entropy_creativity(audit.table, audit.texts, audit.meta).show()  # doctest: +SKIP
     """
-    title = "Entropy is not creativity: the two numbers of every text"
+    scored = str(meta.get("scored") or "creativity")
+    also = "" if scored == "creativity" else f", and not {label(scored)}"
+    title = f"Entropy is not creativity{also}: the two numbers of every text"
     found = by(of_part(table, "correlation"), "condition", "measure")
     conditions = [each for each in conditions_of(meta) if each.kind != TEMPERATURE]
     clouds = {each.name: centred(texts, each.name) for each in main_conditions(meta)}
@@ -49,7 +51,12 @@ def entropy_creativity(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str,
     upright(figure, 0.0, panel=1)
     for each in drawn:
         _cloud(figure, each, clouds[each.name])
-    axes(figure, 1, x={"title": {"text": "Entropy (nats)"}}, y={"title": {"text": "Creativity (gaps)"}})
+    axes(
+        figure,
+        1,
+        x={"title": {"text": "Entropy (nats)"}},
+        y={"title": {"text": f"{label(scored[:1].upper() + scored[1:])} (gaps)"}},
+    )
     rows = [(f"{each.said}  <b>{_rho(found.get((each.name, TEXTS)))}</b>", _points(each, found)) for each in listed]
     ends = around([point.row for _, points in rows for point in points], also=(-0.3, 0.3))
     ends = [max(-1.05, ends[0]), min(1.05, ends[1])]

@@ -11,7 +11,7 @@
     var said = [];
     if (text.entropy !== null) said.push("entropy " + text.entropy.toFixed(2) + " nats");
     if (text.surprisal !== null) said.push("surprisal " + text.surprisal.toFixed(2) + " nats/token");
-    if (text.creativity !== null) said.push("creativity " + lens.signed(text.creativity, 2) + " gaps");
+    if (text.creativity !== null) said.push(data.scored + " " + lens.signed(text.creativity, 2) + " gaps");
     if (text.repetition) said.push("repeated " + (100 * text.repetition).toFixed(0) + " %");
     if (text.cluster !== null) said.push("cluster " + text.cluster);
     if (text.coherent === false) said.push("not coherent");

@@ -9,7 +9,7 @@ from creativity_lens.figures import AUDIT_FIGURES, draw_audit
 from creativity_lens.figures.audit_rows import TEMPERATURE, conditions_of
 from creativity_lens.figures.rating_rows import short
 from creativity_lens.page_safety import embedded_json
-from creativity_lens.reports import audit_words, sections
+from creativity_lens.reports import audit_tables, audit_words, sections
 from creativity_lens.reports.audit_texts import audit_texts
 from creativity_lens.reports.shell import MAX_BYTES, ROOM, look, scripts_of, style_of, used_bytes, write_page
 
@@ -24,7 +24,7 @@ CONTENTS = (
     ("attractors", "3. Attractors"),
     ("personas", "4. Personas"),
     ("frontier", "5. Diversity and quality"),
-    ("creativity", "Entropy is not creativity"),
+    ("creativity", "Entropy and creativity"),
     ("steering", "6. Steering"),
     ("texts", "Texts"),
     ("provenance", "Provenance"),
@@ -65,15 +65,16 @@ def write_audit_report(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str,
         glance=audit_words.glance(table, meta),
         ladder=any(each.kind == TEMPERATURE for each in conditions_of(meta)),
         two_by_two=audit_words.two_by_two(table),
-        price=audit_words.price(table, meta),
-        measured=audit_words.measured_table(table, meta),
-        entropies=audit_words.entropy_table(table, meta),
-        quality=audit_words.quality_table(table, meta),
-        steering=audit_words.steering(table, meta),
-        attracted=audit_words.attractor_table(table, meta),
+        price=audit_tables.price(table, meta),
+        measured=audit_tables.measured_table(table, meta),
+        entropies=audit_tables.entropy_table(table, meta),
+        quality=audit_tables.quality_table(table, meta),
+        steering=audit_tables.steering(table, meta),
+        attracted=audit_tables.attractor_table(table, meta),
         quotes=audit_words.quotes(meta),
         stretches=audit_words.shared_stretches(meta),
         personas=audit_words.personas(table, meta),
+        scored=audit_words.scored(meta),
         creativity=audit_words.creativity(table, meta),
         counts=audit_words.counts(table),
         no_intervals=audit_words.no_intervals(table),

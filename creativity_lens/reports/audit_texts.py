@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from creativity_lens.figures.audit_rows import CELL, conditions_of, kept, own_conditions, strings
+from creativity_lens.figures.rating_rows import short
 
 MOST_SAMPLES = 12  # of one prompt and condition
 MOST_OPEN = 4  # conditions that are shown before a reader chooses
@@ -20,7 +21,7 @@ def audit_texts(texts: pd.DataFrame, meta: dict[str, Any], *, budget: int) -> di
     """What the browser draws, at most `budget` bytes of JSON: whole prompts, the first ones that fit.
 
     Returns `{"prompts": [{"id", "text", "texts": [[{"text", "seed", ...}]]}], "columns": [{"name", "open"}], "of",
-    "samples", "left"}`; `texts` has one list of samples per column, `samples` is the longest of them, `left` says how
+    "samples", "left", "scored"}`; `texts` has one list of samples per column, `samples` is the longest of them, `left` says how
     many samples are not shown in a prompt and condition that has more than `MOST_SAMPLES`.
     """
     conditions = conditions_of(meta)
@@ -55,7 +56,7 @@ def audit_texts(texts: pd.DataFrame, meta: dict[str, Any], *, budget: int) -> di
     first = cells if len(cells) <= MOST_OPEN else [each.name for each in own_conditions(meta)][:MOST_OPEN]
     columns_said = [{"name": each.name, "open": each.name in first} for each in conditions]
     return {
-        "prompts": shown, "columns": columns_said, "of": len(found), "samples": samples_shown, "left": left,
+        "scored": short(meta.get("scored") or "creativity", 60), "prompts": shown, "columns": columns_said, "of": len(found), "samples": samples_shown, "left": left,
     }  # fmt: skip
 
 

@@ -1,34 +1,29 @@
-"""What an audit's page says in words and tables: the answer at a glance, the price, the quotes, the numbers."""
+"""What an audit's page says in words: the verdict, the answer at a glance, what is quoted, how much stands behind."""
 
-import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from creativity_lens.figures.audit_effects import measures_of, signed
+from creativity_lens.figures.audit_effects import signed
 from creativity_lens.figures.audit_personas import counted_values, parse_rate
-from creativity_lens.figures.audit_rows import (
-    CELL,
-    PRIMARY,
-    STEERED,
-    Condition,
-    by,
-    conditions_of,
-    of_part,
-    own_conditions,
-    prompts_of,
-    stages_of,
-)
-from creativity_lens.figures.audit_spread import MEASURES
+from creativity_lens.figures.audit_rows import PRIMARY, by, conditions_of, of_part, prompts_of, stages_of
 from creativity_lens.figures.rating_rows import correlation, short
 from creativity_lens.figures.rows import number
+from creativity_lens.reports.audit_cells import (
+    NOTHING,
+    between,
+    change_percent,
+    count,
+    ends,
+    percent,
+    prompts_said,
+    told,
+)
 
 # The outcome in words, and a symbol for those who skim.
 OUTCOMES = {"alignment cost diversity": "↓", "alignment added diversity": "↑", "not enough evidence": "–"}
 MOST_QUOTES, QUOTED = 12, 700
-NOTHING = "–"
 PARTS = (
     *("effects", "steps", "entropy", "similarity", "clusters", "attractors", "stretches", "frontier", "readers"),
     "diversity",
@@ -65,9 +60,9 @@ def _lost(table: pd.DataFrame, meta: dict[str, Any], total: Any | None) -> dict[
     first = _first_value(table, meta)
     share = ""
     if first is not None and first.estimate > 0:
-        part = _percent(total.estimate / first.estimate)
+        part = change_percent(total.estimate / first.estimate)
         share = f"within prompts, {part} of {number(first.estimate)} in {short(meta.get('first'))}"
-    return {"head": head, "value": signed(total.estimate), "lines": [share, _ends(total), _n(total)]}
+    return {"head": head, "value": signed(total.estimate), "lines": [share, ends(total), prompts_said(total)]}
 
 
 def _where(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
@@ -78,8 +73,8 @@ def _where(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
         lines = [f"From {stages[0]} to {stages[-1]}: with two stages the whole change is one step."] if stages else []
         return {"head": head, "value": "one step" if len(stages) == 2 else "not measured", "lines": lines}
     largest = max(steps, key=lambda step: abs(step[1].estimate))
-    lines = [f"{name} {_percent(row.estimate)}{_between(row, _percent)}" for name, row in steps]
-    return {"head": f"{head}: the largest step", "value": largest[0], "lines": [*lines, _n(largest[1])]}
+    lines = [f"{name} {change_percent(row.estimate)}{between(row, change_percent)}" for name, row in steps]
+    return {"head": f"{head}: the largest step", "value": largest[0], "lines": [*lines, prompts_said(largest[1])]}
 
 
 def _template(share: Any | None, template: Any | None, missing: dict[str, str]) -> dict[str, Any]:
@@ -87,10 +82,10 @@ def _template(share: Any | None, template: Any | None, missing: dict[str, str]) 
     if share is None:
         why = missing.get("template share") or "The last stage has no template, or was not asked in it."
         value = "not told" if "template share" in missing else "not measured"
-        beside = "" if template is None else f"Template alone: {_told(template)}"
+        beside = "" if template is None else f"Template alone: {told(template)}"
         return {"head": head, "value": value, "lines": [why[:1].upper() + why[1:], beside]}
-    lines = ["averaged over both orders; the rest is the weights", _ends(share, _percent_plain), _n(share)]
-    value = _percent_plain(share.estimate)
+    lines = ["averaged over both orders; the rest is the weights", ends(share, percent), prompts_said(share)]
+    value = percent(share.estimate)
     if not pd.isna(share.low) and share.low <= 0 and share.high >= 1:
         return {
             "head": head,
@@ -103,129 +98,6 @@ def _template(share: Any | None, template: Any | None, missing: dict[str, str]) 
 def _first_value(table: pd.DataFrame, meta: dict[str, Any]) -> Any | None:
     rows = of_part(table, "diversity", measure=PRIMARY, scope="within", twin="all", condition=str(meta.get("first")))
     return next(iter(by(rows, "measure").values()), None)
-
-
-def price(table: pd.DataFrame, meta: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per measure of the 2 x 2, the primary one first, every cell a string with its interval."""
-    frame = of_part(table, "effects")
-    found = by(frame, "measure", "condition")
-    values = by(of_part(table, "diversity", scope="within", twin="all"), "measure", "condition")
-    means = of_part(table, "entropy")
-    values |= by(means[means["position"].isna()], "measure", "condition")
-    rows = []
-    for measure in measures_of(frame):
-        total = found[measure, "total"]
-        both = [values.get((measure, str(meta.get(end)))) for end in ("first", "last")]
-        said = {part: _told(found.get((measure, part)), signed) for part in ("total", "weights", "template")}
-        share = found.get((measure, "template share"))
-        rows.append(
-            said
-            | {"measure": short(measure, 60), "unit": total.unit, "primary": measure == PRIMARY}
-            | {"first": _told(both[0]), "last": _told(both[1])}
-            | {"share": NOTHING if share is None else _told(share, _percent_plain), "n": _n(total)}
-        )  # fmt: skip
-    return rows
-
-
-def measured_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
-    """Every measure of diversity in every condition that wrote at the audit's temperature: `heads` and `rows`."""
-    conditions = [each for each in conditions_of(meta) if each.kind in (CELL, STEERED)]
-    frame = of_part(table, "diversity", twin="all")
-    found = by(frame, "measure", "scope", "condition")
-    measures = dict.fromkeys([each for each in MEASURES if each in set(frame["measure"])] + list(frame["measure"]))
-    rows = []
-    for measure in measures:
-        for scope in ("within", "across"):
-            cells = [found.get((measure, scope, each.name)) for each in conditions]
-            if any(cell is not None for cell in cells):
-                unit = next(cell.unit for cell in cells if cell is not None)
-                name = f"{short(measure, 60)}, {scope} prompts" if scope == "across" else short(measure, 60)
-                primary = (measure, scope) == (PRIMARY, "within")
-                rows.append({"name": name, "unit": unit, "primary": primary, "cells": [_told(cell) for cell in cells]})
-    return {"heads": [short(each.name, 60) for each in conditions], "rows": rows}
-
-
-def entropy_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
-    """Mean entropies of every cell: `heads` are the cells, `rows` the measures."""
-    frame = of_part(table, "entropy")
-    return _by_condition(
-        frame[frame["position"].isna()], [each for each in conditions_of(meta) if each.kind in (CELL, STEERED)]
-    )
-
-
-def quality_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
-    """The frontier's numbers, condition by condition."""
-    frame = of_part(table, "frontier")
-    found = by(frame, "measure", "condition")
-    measures = list(dict.fromkeys(frame["measure"]))
-    conditions = [each for each in conditions_of(meta) if any((measure, each.name) in found for measure in measures)]
-    rows = [
-        {"name": short(each.name, 60), "unit": "", "primary": False}
-        | {"cells": [_told(found.get((measure, each.name))) for measure in measures]}
-        for each in conditions
-    ]
-    units = {
-        measure: next((row.unit for (name, _), row in found.items() if name == measure), "") for measure in measures
-    }
-    return {
-        "heads": [f"{short(name, 40)} ({unit})" if unit else short(name, 40) for name, unit in units.items()],
-        "rows": rows,
-    }
-
-
-def steering(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any] | None:
-    """The steered condition beside the first and the one that was steered: all measures; None without steering."""
-    steered = next((each for each in conditions_of(meta) if each.kind == STEERED), None)
-    if steered is None:
-        return None
-    shown = [each for each in own_conditions(meta) if each.name in (meta.get("first"), meta.get("last"))] + [steered]
-    within = of_part(table, "diversity", scope="within", twin="all")
-    beside = of_part(table, "frontier", measure=("coherence kept", "fidelity", "repetition", "creativity"))
-    rows = _by_condition(within, shown)["rows"] + _by_condition(beside, shown)["rows"]
-    matched = [
-        {"name": short(f"{row.measure}, {row.condition}" + (f" against {row.against}" if row.against else ""), 140)}
-        | {"unit": row.unit, "primary": False, "cells": [_told(row, signed if row.measure == "difference" else number)]}
-        for row in of_part(table, "matched").itertuples(index=False)
-    ]
-    beside = {"heads": ["Value"], "rows": matched}
-    return {
-        "matched": beside,
-        "name": short(steered.name, 60),
-        "heads": [short(each.name, 60) for each in shown],
-        "rows": rows,
-    }
-
-
-def _by_condition(frame: pd.DataFrame, conditions: Sequence[Condition]) -> dict[str, Any]:
-    found = by(frame, "measure", "condition")
-    rows = []
-    for measure in dict.fromkeys(frame["measure"]):
-        cells = [found.get((measure, each.name)) for each in conditions]
-        if any(cell is not None for cell in cells):
-            unit = next(cell.unit for cell in cells if cell is not None)
-            said = [_told(cell) for cell in cells]
-            rows.append({"name": short(measure, 60), "unit": unit, "primary": measure == PRIMARY, "cells": said})
-    return {"heads": [short(each.name, 60) for each in conditions], "rows": rows}
-
-
-def attractor_table(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
-    """Pull, return rate and its floor by stage and number of forced tokens; `missing` says why a pull is not there."""
-    frame = of_part(table, "attractors")
-    found = by(frame, "measure", "condition", "position")
-    measures = list(dict.fromkeys(frame["measure"]))
-    rows = []
-    missing: dict[tuple[str, str], list[str]] = {}
-    for stage in stages_of(meta):
-        for k in sorted({k for _, name, k in found if name == stage}):
-            cells = [_told(found.get((measure, stage, k))) for measure in measures]
-            rows.append({"name": f"{short(stage, 60)}, {k:g} tokens", "unit": "", "primary": False, "cells": cells})
-    for row in frame.itertuples(index=False):
-        if row.measure == "pull" and pd.isna(row.estimate) and row.note:
-            missing.setdefault((row.condition, row.note), []).append(f"{row.position:g}")
-    said = [
-        {"stage": short(stage, 60), "tokens": ", ".join(tokens), "why": why} for (stage, why), tokens in missing.items()
-    ]
-    return {"heads": measures, "rows": rows, "missing": said}
 
 
 def quotes(meta: dict[str, Any]) -> list[dict[str, str]]:
@@ -276,18 +148,23 @@ def personas(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
                 top = parts[2]
                 rows.append(
                     {"attribute": short(name, 60), "condition": short(each.name, 80)}
-                    | {"entropy": _told(parts[0]), "distinct": _told(parts[1])}
+                    | {"entropy": told(parts[0]), "distinct": told(parts[1])}
                     | {
-                        "top": _told(top, _percent_plain),
+                        "top": told(top, percent),
                         "value": top.note if top else "",
                     }
-                    | {"n": NOTHING if top is None else _count(top.n)}
+                    | {"n": NOTHING if top is None else count(top.n)}
                 )
     return {"rates": rates, "rows": rows, "unit": next(iter(units)) if len(units) == 1 else ""}
 
 
+def scored(meta: dict[str, Any]) -> str:
+    """The concept that the audit's score reads: creativity, unless its directions are of another contrast."""
+    return short(meta.get("scored") or "creativity", 60)
+
+
 def creativity(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
-    """How far entropy and creativity go together: one sentence about the last condition, and every measured number."""
+    """How far entropy and the score go together: in the last condition, and every number that was measured."""
     found = by(of_part(table, "correlation"), "measure", "condition")
     conditions = conditions_of(meta)
     rows = [
@@ -301,12 +178,12 @@ def creativity(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
     said = (
         ""
         if main is None
-        else f"{correlation(main.estimate)}{_between(main, correlation)}".replace("(", "(95\u00a0% interval ")
+        else f"{correlation(main.estimate)}{between(main, correlation)}".replace("(", "(95\u00a0% interval ")
     )
     over = [
         found.get((measure, str(meta.get("last")))) for measure in ("entropy and creativity", "spread and creativity")
     ]
-    texts, prompts = (NOTHING if row is None else _count(row.n) for row in over)
+    texts, prompts = (NOTHING if row is None else count(row.n) for row in over)
     strong = main is not None and abs(main.estimate) >= 0.5
     return {"rows": rows, "main": said, "strong": strong, "texts": texts, "prompts": prompts}
 
@@ -330,42 +207,7 @@ def no_intervals(table: pd.DataFrame) -> bool:
 def _rho(row: Any | None) -> str:
     if row is None:
         return NOTHING
-    return f"{correlation(row.estimate)}{_between(row, correlation)}" + (f", {row.note}" if row.note else "")
-
-
-def _told(row: Any | None, say: Any = number) -> str:
-    """A number with its interval, which a narrow cell does not tear apart."""
-    return NOTHING if row is None or pd.isna(row.estimate) else f"{say(row.estimate)}{_between(row, say)}"
-
-
-def _between(row: Any, say: Any = number) -> str:
-    return (
-        ""
-        if pd.isna(row.low) or pd.isna(row.high)
-        else f" ({say(row.low)} to {say(row.high)})".replace(" to ", "\u00a0to\u00a0")
-    )
-
-
-def _ends(row: Any, say: Any = signed) -> str:
-    if pd.isna(row.low) or pd.isna(row.high):
-        return "no interval: fewer than 8 prompts" if not pd.isna(row.n) and row.n < 8 else "no interval"
-    return f"95 % interval {say(row.low)} to {say(row.high)}"
-
-
-def _n(row: Any) -> str:
-    return "" if pd.isna(row.n) else f"n = {int(row.n)} prompts"
-
-
-def _count(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.0f}"
-
-
-def _percent(share: float) -> str:
-    return ("+" if round(100 * share) > 0 else "") + _percent_plain(share)
-
-
-def _percent_plain(share: float) -> str:
-    return f"{100 * share:.0f}\u00a0%".replace("-0\u00a0", "0\u00a0").replace("-", "−")
+    return f"{correlation(row.estimate)}{between(row, correlation)}" + (f", {row.note}" if row.note else "")
 
 
 def _cut(text: str) -> str:

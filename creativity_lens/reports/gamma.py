@@ -19,6 +19,7 @@ CONTENTS = (
     ("texts", "Texts"),
     ("provenance", "Provenance"),
 )
+COMPARED = ("semantic spread", "surprisal, read by aligned", "surprisal, read by base", "fidelity")
 SHOWN = 4  # prompts whose first texts are shown
 _ELSEWHERE = ("prompts_text", "knee", "against", "notes", "sentence", "definition", "matched")
 
@@ -45,7 +46,8 @@ def write_gamma_report(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str,
         base=base,
         sentence=short(meta.get("sentence") or "", 600),
         definition=meta.get("definition") or "",
-        against=[_against(row) for row in meta.get("against") or []],
+        against=_against(meta.get("against") or []),
+        compared=COMPARED,
         reference=meta.get("reference"),
         embedder=short((meta.get("embedder") or {}).get("id") or "an embedder", 120),
         samples=meta.get("samples"),
@@ -60,17 +62,25 @@ def write_gamma_report(table: pd.DataFrame, texts: pd.DataFrame, meta: dict[str,
     )
 
 
-def _against(row: dict[str, Any]) -> dict[str, str]:
-    """One baseline against the mixtures of its price, in words."""
+def _against(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each baseline less the mixture it is compared with: the numbers, and in words whether it is told apart."""
+    found = []
+    for name in dict.fromkeys(row["condition"] for row in rows):
+        by = {row["measure"]: row for row in rows if row["condition"] == name}
+        cells = [
+            with_interval(by[measure]["difference"], by[measure]["low"], by[measure]["high"], sign="+")
+            for measure in COMPARED
+        ]
+        said = [_told(by[COMPARED[0]], "diverse"), _told(by[COMPARED[1]], "surprising")]
+        found.append({"condition": short(name, 60), "cells": cells, "said": ", ".join(said), "n": by[COMPARED[0]]["n"]})
+    return found
+
+
+def _told(row: dict[str, Any], word: str) -> str:
     low, high = row["low"], row["high"]
-    known = all(end is not None and end == end for end in (low, high))
-    said = "not distinguishable" if known else "no interval" if row["difference"] == row["difference"] else row["note"]
-    if known and low > 0:
-        said = "more diverse than mixing"
-    elif known and high < 0:
-        said = "less diverse than mixing"
-    shown = with_interval(row["difference"], low, high, sign="+")
-    return {"condition": short(row["condition"], 60), "difference": shown, "said": said, "n": str(row["n"])}
+    if low is None or high is None or low != low or high != high:
+        return f"{word}: no interval"
+    return f"more {word}" if low > 0 else f"less {word}" if high < 0 else f"{word}: not distinguishable"
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
