@@ -572,8 +572,7 @@ def test_find(here, capsys, with_chat):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_preset_prints_its_dose_and_warns(here, capsys, with_chat, as_json):
-    few = ["--pairs", few_file(here), "--out", "run"]
-    arguments = ["sweep", "--preset", "olson2024", "--screen-only", *few, *(["--json"] if as_json else [])]
+    arguments = ["sweep", "--preset", "olson2024", "--screen-only", "--out", "run", *(["--json"] if as_json else [])]
     status, out, err = run(capsys, *arguments)
     assert status == 0
     assert err.count("\n") == 1
