@@ -23,8 +23,8 @@ from creativity_lens.figures import AUDIT_FIGURES
 from creativity_lens.page_safety import embedded_json
 from creativity_lens.reports import MAX_BYTES, write_audit_report
 from creativity_lens.reports.audit import CONTENTS
-from creativity_lens.reports.audit_texts import MOST_SAMPLES, audit_texts
 from creativity_lens.reports.audit_tables import attractor_table, price, steering
+from creativity_lens.reports.audit_texts import MOST_SAMPLES, audit_texts
 from creativity_lens.reports.audit_words import creativity, glance, quotes, verdict
 
 FOUND = fake_audit()

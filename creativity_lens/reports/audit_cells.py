@@ -18,11 +18,9 @@ def told(row: Any | None, say: Any = number) -> str:
 
 def between(row: Any, say: Any = number) -> str:
     """The interval in brackets, "" where there is none."""
-    return (
-        ""
-        if pd.isna(row.low) or pd.isna(row.high)
-        else f" ({say(row.low)} to {say(row.high)})".replace(" to ", "\u00a0to\u00a0")
-    )
+    if pd.isna(row.low) or pd.isna(row.high):
+        return ""
+    return f" ({say(row.low)}\u00a0to\u00a0{say(row.high)})"
 
 
 def ends(row: Any, say: Any = signed) -> str:

@@ -21,8 +21,9 @@ def audit_texts(texts: pd.DataFrame, meta: dict[str, Any], *, budget: int) -> di
     """What the browser draws, at most `budget` bytes of JSON: whole prompts, the first ones that fit.
 
     Returns `{"prompts": [{"id", "text", "texts": [[{"text", "seed", ...}]]}], "columns": [{"name", "open"}], "of",
-    "samples", "left", "scored"}`; `texts` has one list of samples per column, `samples` is the longest of them, `left` says how
-    many samples are not shown in a prompt and condition that has more than `MOST_SAMPLES`.
+    "samples", "left", "scored"}`: `texts` has one list of samples per column, `samples` is the longest of them, `left`
+    says how many samples are left out where a prompt and condition has more than `MOST_SAMPLES`, and `scored` what the
+    score of a text is about.
     """
     conditions = conditions_of(meta)
     place = {each.name: number for number, each in enumerate(conditions)}
@@ -56,8 +57,13 @@ def audit_texts(texts: pd.DataFrame, meta: dict[str, Any], *, budget: int) -> di
     first = cells if len(cells) <= MOST_OPEN else [each.name for each in own_conditions(meta)][:MOST_OPEN]
     columns_said = [{"name": each.name, "open": each.name in first} for each in conditions]
     return {
-        "scored": short(meta.get("scored") or "creativity", 60), "prompts": shown, "columns": columns_said, "of": len(found), "samples": samples_shown, "left": left,
-    }  # fmt: skip
+        "prompts": shown,
+        "columns": columns_said,
+        "of": len(found),
+        "samples": samples_shown,
+        "left": left,
+        "scored": short(meta.get("scored") or "creativity", 60),
+    }
 
 
 def _sample(row: dict[Any, Any]) -> dict[str, Any]:

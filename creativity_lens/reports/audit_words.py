@@ -175,11 +175,8 @@ def creativity(table: pd.DataFrame, meta: dict[str, Any]) -> dict[str, Any]:
         if any((measure, each.name) in found for measure, _ in found)
     ]
     main = found.get(("entropy and creativity", str(meta.get("last"))))
-    said = (
-        ""
-        if main is None
-        else f"{correlation(main.estimate)}{between(main, correlation)}".replace("(", "(95\u00a0% interval ")
-    )
+    ends_said = "" if main is None else between(main, correlation).replace("(", "(95\u00a0% interval ")
+    said = "" if main is None else f"{correlation(main.estimate)}{ends_said}"
     over = [
         found.get((measure, str(meta.get("last")))) for measure in ("entropy and creativity", "spread and creativity")
     ]
