@@ -3,6 +3,7 @@
 An aligned model and its base can be mixed, or compared token by token, only where an id means the same token in both.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +68,11 @@ def as_asked_by(base: Model, aligned: Model) -> Model:
 def in_plain(model: Model) -> Model:
     """The model, asked in plain text: the prompt and a line break, whatever template it has."""
     return model if model.template == "none" else replace(model, template="none")
+
+
+def known_ids(model: Model, ids: Sequence[int]) -> tuple[int, ...]:
+    """Another model's token ids as this one reads them: an id that it has no embedding for is its beginning token."""
+    return tuple(index if index < model.vocabulary else model.start_ids[0] for index in ids)
 
 
 def _tokens(model: Model) -> dict[int, str]:

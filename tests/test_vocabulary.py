@@ -9,7 +9,7 @@ from tiny_models import CHATML, save_model
 
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model, load_model
-from creativity_lens.vocabulary import as_asked_by, check_same_vocabulary, in_plain
+from creativity_lens.vocabulary import as_asked_by, check_same_vocabulary, in_plain, known_ids
 
 
 def with_tokenizer(model: Model, tokens: dict[str, int], special: dict[int, str] | None = None) -> Model:
@@ -97,3 +97,7 @@ def test_a_template_is_needed_and_its_tokens_must_be_known(chat, base, tmp_path)
     short.__dict__["vocabulary"] = 3  # cached properties live there: a model with embeddings for ids 0 to 2 only
     with pytest.raises(InputError, match="none for id"):
         as_asked_by(short, chat)
+
+
+def test_an_id_that_a_model_lacks_is_read_as_its_beginning(base):
+    assert known_ids(base, (5, base.vocabulary, base.vocabulary - 1)) == (5, base.start_ids[0], base.vocabulary - 1)

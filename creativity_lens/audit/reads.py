@@ -14,6 +14,7 @@ from creativity_lens.prompts import Prompt
 from creativity_lens.scoring import surprisals
 from creativity_lens.token_entropy import TokenEntropies, token_entropies
 from creativity_lens.token_readings import means_of, read_tokens, window_size
+from creativity_lens.vocabulary import known_ids
 from creativity_lens.yardstick import Yardstick
 
 PerText = Float[np.ndarray, "prompt sample"]
@@ -62,7 +63,8 @@ def read_all(
             own[name] = _read(condition, prompts, _counts(texts), texts.flat, "own")
         asked = [prompt.text for prompt, count in zip(prompts, _counts(texts), strict=True) for _ in range(count)]
         for reader, found in readers:
-            read = surprisals(reader.model, asked, texts.flat, description=f"{name}, read by {reader.stage}")
+            known = [known_ids(reader.model, ids) for ids in texts.flat]
+            read = surprisals(reader.model, asked, known, description=f"{name}, read by {reader.stage}")
             found[name] = read.numpy().astype(float).reshape(len(prompts), -1)
     return Reads(
         own=own,
@@ -88,14 +90,15 @@ def _read(
     starts = [
         start for prompt, count in zip(prompts, counts, strict=True) for start in [reader.encode(prompt.text)] * count
     ]
-    return token_entropies(reader.model, starts, texts, push=reader.push, description=f"entropy: {reader.name}, {what}")
+    known = [known_ids(reader.model, ids) for ids in texts]
+    return token_entropies(reader.model, starts, known, push=reader.push, description=f"entropy: {reader.name}, {what}")
 
 
 def _creativity(
     last: Condition, written: Mapping[str, Written], yardstick: Yardstick, prompts: int
 ) -> dict[str, PerText]:
     """Each text's mean projection, read alone; one unit for all, since all texts are equally long."""
-    flat = [ids for texts in written.values() for ids in texts.flat]
+    flat = [known_ids(last.model, ids) for texts in written.values() for ids in texts.flat]
     lengths = np.array([len(ids) for ids in flat], dtype=int)
     size = window_size(last.model, None)
     means = means_of(read_tokens(last.model, [yardstick.probe], flat, size, description="creativity")[0], lengths)[0]

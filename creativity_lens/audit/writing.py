@@ -11,6 +11,7 @@ from creativity_lens.audit.conditions import LADDER, Condition, Conditions
 from creativity_lens.audit.plan import AuditPlan
 from creativity_lens.generation import Row, generate_rows
 from creativity_lens.prompts import Prompt
+from creativity_lens.vocabulary import known_ids
 
 LUCK = 1_000_000  # between the seeds of two conditions
 PERSONAS, PULLS = 500, 600  # numbers of luck for what is not a condition
@@ -99,7 +100,7 @@ def write_perturbed(
         rows = [
             Row(
                 prompt, plan.seed + number * LUCK + 1000 * k + sample, None, condition.temperature,
-                condition.encode(prompt.text) + text[:k],
+                condition.encode(prompt.text) + known_ids(condition.model, text[:k]),
             )
             for k in plan.beginnings
             for prompt, texts in zip(prompts[:count], taken, strict=True)

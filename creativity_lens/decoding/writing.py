@@ -16,7 +16,7 @@ from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import Mixing, Weight, check_gamma
 from creativity_lens.scores import Generation
 from creativity_lens.scoring import surprisals
-from creativity_lens.vocabulary import in_plain
+from creativity_lens.vocabulary import in_plain, known_ids
 
 GAMMA = 0.5  # where nobody says otherwise: both models count the same
 TOP_P = 0.9  # the aligned model's truncation, where nobody says otherwise
@@ -165,7 +165,7 @@ def check_prompts_fit(model: Model, prompts: Sequence[str], new: int) -> None:
 
 def read_back(model: Model, prompts: Sequence[str], texts: Sequence[tuple[int, ...]]) -> list[float]:
     """Surprisal of each text given its prompt, nats per token; an id that the model lacks is read as its beginning."""
-    known = [tuple(i if i < model.vocabulary else model.start_ids[0] for i in ids) for ids in texts]
+    known = [known_ids(model, ids) for ids in texts]
     return surprisals(model, list(prompts), known, description=f"read by {model.name}").tolist()
 
 
