@@ -8,7 +8,7 @@ from creativity_lens.errors import InputError
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """Sizes of an audit. The defaults take the built-in models two to three minutes on two cores."""
+    """Sizes of an audit. The defaults take the built-in models about two minutes on two cores."""
 
     samples: int = 10  # texts per prompt and condition
     max_new_tokens: int = 48  # of every text: ends are not drawn, so that all are equally long
