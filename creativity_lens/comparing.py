@@ -3,7 +3,6 @@
 A push is a set of edits. A gate leaves prompts unsteered whose reading does not pass its threshold.
 """
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -16,6 +15,7 @@ from creativity_lens.cells import Cell, coherence_of, repeated_share
 from creativity_lens.errors import InputError
 from creativity_lens.gating import Gate, GateReading, opened
 from creativity_lens.generation import OnStep, Row, generate_rows
+from creativity_lens.html_tables import html_columns
 from creativity_lens.layers import layer_ranges
 from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt
@@ -23,7 +23,6 @@ from creativity_lens.scores import Generation
 from creativity_lens.scoring import surprisals
 from creativity_lens.steering import Steering
 
-_CELL = "text-align:left;vertical-align:top;white-space:pre-wrap"
 COHERENT = 0.8  # what a sweep asks of the cell it chooses
 
 Push = tuple[Steering, ...]
@@ -113,14 +112,12 @@ class SideBySide:
         return f"SideBySide({of}, {self.model})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left'>{html.escape(push_name(push))}</th>" for push in self.pushes)
-        body = ""
-        for p, prompt in enumerate(self.prompts):
-            body += f"<tr><th colspan={len(self.pushes)} style='text-align:left'>{html.escape(prompt.text)}</th></tr>"
-            for sample in range(self.samples):
-                cells = (html.escape(self.text(p, push, sample).text) for push in range(len(self.pushes)))
-                body += "<tr>" + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in cells) + "</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        pushes, samples = range(len(self.pushes)), range(self.samples)
+        groups = [
+            (prompt.text, [[self.text(p, push, sample).text for push in pushes] for sample in samples])
+            for p, prompt in enumerate(self.prompts)
+        ]
+        return html_columns([push_name(push) for push in self.pushes], groups)
 
 
 def push_name(push: Push) -> str:

@@ -199,7 +199,7 @@ class _Weights:
         with quiet_loaders():  # a tokenizer logs that a text is long
             try:
                 encoded = self._loaded().tokenizer([texts[i] for i in candidates], truncation=False)["input_ids"]
-            except Exception:
+            except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError):  # no transformers tokenizer
                 return cut
         for i, ids in zip(candidates, encoded, strict=True):
             cut[i] = len(ids) > longest

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 _CELL = "padding:0.15em 1em 0.15em 0;text-align:left;vertical-align:top;white-space:pre-wrap"
+_COLUMN = "text-align:left;vertical-align:top;white-space:pre-wrap"
 _NOTE = "opacity:0.8;max-width:60em"
 
 
@@ -27,6 +28,17 @@ def html_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
     )
     shown = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<p><b>{html.escape(title)}</b></p>{shown}{html_note(note)}"
+
+
+def html_columns(headings: Sequence[str], groups: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> str:
+    """Texts in columns, under a line for each group of rows: what was asked, and the texts that answered it."""
+    head = "".join(f"<th style='text-align:left'>{html.escape(heading)}</th>" for heading in headings)
+    body = ""
+    for asked, rows in groups:
+        body += f"<tr><th colspan={len(headings)} style='text-align:left'>{html.escape(asked)}</th></tr>"
+        for row in rows:
+            body += "<tr>" + "".join(f"<td style='{_COLUMN}'>{html.escape(text)}</td>" for text in row) + "</tr>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def html_text(title: str, text: str) -> str:

@@ -239,3 +239,17 @@ def test_without_a_template_only_the_weights_are_compared(base, prompts):
     assert set(effects["condition"]) == {"total"}
     texts = found.texts.groupby("condition")["text"].apply(list)
     assert texts["base plain"] != texts["twin plain"], "a model against itself writes other texts"
+
+
+def test_a_prompt_without_room_is_refused_before_anything_is_written(base, chat, prompts, monkeypatch):
+    from dataclasses import replace
+
+    from creativity_lens.audit import writing
+
+    monkeypatch.setattr(writing, "generate_rows", lambda *_, **__: pytest.fail("something was written"))
+    long = replace(prompts[0], id="long", text="rain " * 500)
+    with pytest.raises(InputError, match="expected at most the context of 512 of pocket-"):
+        audit_models({"a": base, "b": chat}, embedder=FakeEmbedder(), prompts=[*prompts, long], plan=SMALL)
+    endless = replace(SMALL, persona_tokens=500)
+    with pytest.raises(InputError, match=r"prompt of \d+ tokens \+ 500 new ones"):
+        audit_models({"a": base, "b": chat}, embedder=FakeEmbedder(), prompts=prompts, plan=endless)

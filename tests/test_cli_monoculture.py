@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from browsing import opened_page
 from commands import refused, run
 
 GOOD, BAD = "It was a lovely book.", "It was a terrible book, and I hated it."
@@ -73,7 +74,10 @@ def test_files_are_written(capsys, here):
     items = pd.read_csv(here / "items.csv")
     assert items["item"].tolist() == ITEMS
     assert items["source"].tolist() == pytest.approx([1.5] * 9)
-    assert "Plotly.newPlot" in (here / "m.html").read_text(encoding="utf-8")
+    page = (here / "m.html").read_text(encoding="utf-8")
+    assert "Plotly.react(" in page
+    assert 'data-figure="data-attribute-1"' in page
+    assert "in label:genre: generated text is" in page
     assert "exists; choose another name or add --force" in refused(capsys, *ask("--out", "items.csv"))
     assert "exists; choose another name or add --force" in refused(capsys, *ask("--figure", "m.html"))
     status, _, _ = run(capsys, *ask("--attribute", "label:genre", "--out", "all.json"))
@@ -158,3 +162,13 @@ def test_items_of_one_file_only(capsys, here):
     assert "s.jsonl: item 'book 0': has one text; expected at least 2" in refused(capsys, *ask())
     write(here / "s.jsonl", [{"item": item, "text": " "} for item in ITEMS])
     assert "s.jsonl: every text is empty" in refused(capsys, *ask())
+
+
+@pytest.mark.slow
+def test_the_page_draws_in_a_browser(capsys, here):
+    assert run(capsys, *ask("--attribute", "label:genre", "--figure", "m.html"))[0] == 0
+    with opened_page(here / "m.html") as (tab, events):
+        tab.wait_for_selector("#figure-attribute-1 svg.main-svg")
+        assert tab.locator("#verdict .sentence").count() == 1
+        assert events["console"] == events["error"] == []
+        assert events["request"] == [(here / "m.html").as_uri()]

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import opened_page
 from fake_sweep import HOSTILE, fake_sweep
 
 from creativity_lens.errors import InputError
@@ -339,20 +339,8 @@ def test_pieces_carry_their_own_tokens_scores() -> None:
 @pytest.fixture(scope="module")
 def opened(report: Path) -> Iterator[tuple[Any, dict[str, list[str]]]]:
     """The report in headless Chromium, with everything the page complained about or asked for."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: install it to open the report")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    events: dict[str, list[str]] = {"console": [], "request": [], "error": []}
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
-        tab.on("console", lambda message: events["console"].append(f"{message.type}: {message.text}"))
-        tab.on("request", lambda request: events["request"].append(request.url))
-        tab.on("pageerror", lambda error: events["error"].append(str(error)))
-        tab.goto(report.as_uri())
-        yield tab, events
-        browser.close()
+    with opened_page(report) as found:
+        yield found
 
 
 def overflows(tab: Any) -> bool:

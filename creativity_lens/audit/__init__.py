@@ -32,7 +32,7 @@ from creativity_lens.audit.plan import AuditPlan
 from creativity_lens.audit.reads import Reads, read_all
 from creativity_lens.audit.records import notes_of, texts_frame, versions
 from creativity_lens.audit.rows import Row, table_of
-from creativity_lens.audit.writing import Written, write_conditions, write_personas, write_perturbed
+from creativity_lens.audit.writing import Written, check_prompts, write_conditions, write_personas, write_perturbed
 from creativity_lens.diversity import UNITS, Diversity, common_ground, compare_diversity
 from creativity_lens.errors import InputError
 from creativity_lens.files import plain
@@ -80,11 +80,13 @@ def audit_models(
     conditions = conditions_of(stages, plan, push)
     if yardstick is not None:
         yardstick.check(conditions.last.model, "yardstick")
+    personas = load_persona_prompts() if plan.persona_samples else []
+    check_prompts(conditions, asked, personas, plan)
     clock = _Clock()
     written = write_conditions(conditions, asked, plan)
     perturbed = write_perturbed(conditions, written, asked, plan)
     clock.lap("writing")
-    persona_rows, attributes, parse_rate = _personas(conditions, plan)
+    persona_rows, attributes, parse_rate = _personas(conditions, personas, plan)
     clock.lap("personas")
     reads = read_all(conditions, written, asked, plan, yardstick)
     clock.lap("reading")
@@ -163,10 +165,11 @@ class _Clock:
         self.laps[name], self._last = round(now - self._last, 2), now
 
 
-def _personas(conditions: Conditions, plan: AuditPlan) -> tuple[list[Row], dict[str, dict[str, Any]], dict[str, float]]:
-    if plan.persona_samples < 1:
+def _personas(
+    conditions: Conditions, prompts: Sequence[Prompt], plan: AuditPlan
+) -> tuple[list[Row], dict[str, dict[str, Any]], dict[str, float]]:
+    if not prompts:
         return [], {}, {}
-    prompts = load_persona_prompts()
     groups = [prompt.id for prompt in prompts for _ in range(plan.persona_samples)]
     rows: list[Row] = []
     attributes: dict[str, dict[str, Any]] = {}

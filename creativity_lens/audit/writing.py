@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from creativity_lens.audit.conditions import LADDER, Condition, Conditions
 from creativity_lens.audit.plan import AuditPlan
+from creativity_lens.drawing import check_room
 from creativity_lens.generation import Row, generate_rows
 from creativity_lens.prompts import Prompt
 from creativity_lens.vocabulary import known_ids
@@ -35,6 +36,18 @@ class Written:
     def flat(self) -> list[Ids]:
         """All texts' token ids, prompt by prompt."""
         return [ids for of_prompt in self.ids for ids in of_prompt]
+
+
+def check_prompts(
+    conditions: Conditions, prompts: Sequence[Prompt], personas: Sequence[Prompt], plan: AuditPlan
+) -> None:
+    """Refuse a prompt that leaves no room in a context before anything is written."""
+    for condition in conditions.every:
+        for prompt in prompts:
+            check_room(condition.model, len(condition.encode(prompt.text)), plan.max_new_tokens, prompt.text)
+    for condition in (conditions.first, conditions.last):
+        for prompt in personas:
+            check_room(condition.model, len(condition.encode(prompt.text)), plan.persona_tokens, prompt.text)
 
 
 def write_conditions(conditions: Conditions, prompts: Sequence[Prompt], plan: AuditPlan) -> dict[str, Written]:

@@ -1,6 +1,5 @@
 """Texts of an aligned model and its base mixed at several weights, side by side with the same luck."""
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,6 +10,7 @@ from creativity_lens.comparing import Push, Sampling, push_name
 from creativity_lens.drawing import check_room
 from creativity_lens.errors import InputError
 from creativity_lens.generation import OnStep, Row, generate_rows
+from creativity_lens.html_tables import html_columns
 from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import Mixing, Weight, check_gamma
@@ -20,7 +20,6 @@ from creativity_lens.vocabulary import in_plain, known_ids
 
 GAMMA = 0.5  # where nobody says otherwise: both models count the same
 TOP_P = 0.9  # the aligned model's truncation, where nobody says otherwise
-_CELL = "text-align:left;vertical-align:top;white-space:pre-wrap"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +104,12 @@ class Mixtures:
         return f"Mixtures({of}, {self.model} and {self.base})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left'>{html.escape(name)}</th>" for name in self.names)
-        body = ""
-        for p, prompt in enumerate(self.prompts):
-            body += f"<tr><th colspan={len(self.columns)} style='text-align:left'>{html.escape(prompt.text)}</th></tr>"
-            for sample in range(self.samples):
-                cells = (html.escape(self.text(p, column, sample).text) for column in range(len(self.columns)))
-                body += "<tr>" + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in cells) + "</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        columns, samples = range(len(self.columns)), range(self.samples)
+        groups = [
+            (prompt.text, [[self.text(p, column, sample).text for column in columns] for sample in samples])
+            for p, prompt in enumerate(self.prompts)
+        ]
+        return html_columns(self.names, groups)
 
 
 def write_mixtures(
