@@ -8,9 +8,11 @@ import pytest
 from fake_embedder import FakeEmbedder
 from fake_pairs import refusal as refusal_of
 from scipy import stats
+from test_reports import Page
 
 from creativity_lens.figures.monoculture import monoculture_figure
 from creativity_lens.monoculture import Monoculture, measure_monoculture
+from creativity_lens.page_safety import source_hash
 from creativity_lens.reports.monoculture import write_monoculture
 
 
@@ -250,11 +252,15 @@ def test_the_figure_draws_every_item_once(hostile):
 
 def test_the_page_is_whole_and_runs_nothing_else(hostile, tmp_path):
     path = write_monoculture(hostile, tmp_path / "m.html")
-    page = path.read_text(encoding="utf-8")
-    assert "<img" not in page.split("<script>")[0]
-    assert "default-src &#x27;none&#x27;" in page
-    assert page.count("data-figure='data-0'") == 1
-    assert hostile.sentence.split(":")[0] in page
+    page = Page(path.read_text(encoding="utf-8"))
+    assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object")]
+    (policy,) = (str(a["content"]) for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
+    running = [source for attributes, source in page.scripts if "type" not in attributes]
+    assert len(running) == 2
+    assert all(source_hash(source) in policy for source in running)
+    assert [a["id"] for _, a in page.tags if a.get("class") == "plot"] == ["figure-attribute-1"]
+    assert hostile.sentence in page.text
 
 
 # ---- the published table ----
