@@ -13,8 +13,7 @@ import torch
 
 import creativity_lens as cl
 from creativity_lens.reading import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, alone, batches
-from creativity_lens.scoring import LOGIT_BYTES
-from creativity_lens.text_scores import GPU_LOGIT_BYTES
+from creativity_lens.scoring import logit_room
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
 def run_bare(model: cl.Model, texts: list[str]) -> None:
     """Tokens, batches, logits, and nothing of them kept."""
     gpu = model.device.type == "cuda"
-    room = (GPU_LOGIT_BYTES if gpu else LOGIT_BYTES) // (4 * model.vocabulary)
+    room = logit_room(model) // (4 * model.vocabulary)
     budget = max(1, min(GPU_BATCH_TOKENS if gpu else CPU_BATCH_TOKENS, room))
     passages = [alone(model, ids) for ids in model.encode_texts(texts)]
     for batch in batches(model, passages, batch_tokens=budget):

@@ -3,7 +3,6 @@
 They are cached on disk by content: the same texts under the same model, layers and position rule are never run twice.
 """
 
-import importlib.metadata
 import json
 import os
 import warnings
@@ -14,15 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from creativity_lens import __version__
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import cache_folder, sha256_text
 from creativity_lens.html_tables import html_table
 from creativity_lens.layers import choose_layers, layer_ranges
-from creativity_lens.models import Model
+from creativity_lens.models import Model, package_versions
 from creativity_lens.prompts import ContrastivePair, fingerprint
-from creativity_lens.reading import Batch, Passage, alone, own_means, read
+from creativity_lens.reading import Passage, alone, own_means, padded, read, show
 from creativity_lens.tensor_files import load_tensors, save_tensors
+from creativity_lens.work import Arrays
 
 POSITIONS = ("response", "instruction", "last", "text")
 _FORMAT = "activations 1"  # of the cache files
@@ -118,8 +117,7 @@ def collect_activations(
         [passages.setdefault(passage, len(passages)) for passage in passages_of(model, pair, position, max_tokens)]
         for pair in pairs
     ]
-    clean = not any(point.fwd_hooks for point in model.bridge.hook_dict.values())
-    collect = _cached if cache and clean else _run
+    collect = _cached if cache and not model.is_hooked else _run
     means, norms = collect(model, list(passages), wanted, position, batch_tokens)
     creative, boring = (torch.tensor(side) for side in zip(*sides, strict=True))
     return Activations(
@@ -176,21 +174,10 @@ def instruction_passage(model: Model, instruction: str, position: str) -> Passag
 def _run(
     model: Model, passages: list[Passage], layers: list[int], position: str, batch_tokens: int | None
 ) -> Collected:
-    means = torch.empty(len(layers), len(passages), model.d_model)
-    norms = torch.empty(len(layers), len(passages))
-    kept: list[Tensor] = []
-
-    def see(batch: Batch, layer: int, residual: Tensor) -> None:
-        own = batch.own.to(residual.device)
-        length = torch.linalg.vector_norm(residual.float(), dim=-1).masked_fill(~own, torch.nan).nanmedian(-1).values
-        kept.append(torch.cat([own_means(residual, own), length[:, None]], dim=-1))
-
-    def copy(batch: Batch) -> None:
-        block = torch.stack([part.to(kept[0].device) for part in kept]).cpu()
-        means[:, batch.rows], norms[:, batch.rows] = block[..., :-1], block[..., -1]
-        kept.clear()
-
-    read(model, passages, layers, see, after=copy, batch_tokens=batch_tokens, description=f"reading ({position})")
+    found = read(
+        model, passages, _means_and_norms, tuple(layers), batch_tokens=batch_tokens, description=f"reading ({position})"
+    )
+    means, norms = torch.from_numpy(found["means"]).transpose(0, 1), torch.from_numpy(found["norms"]).T.contiguous()
     infinite = [layer for layer, block in zip(layers, means, strict=True) if not block.isfinite().all()]
     if infinite:
         dtype = str(model.dtype).removeprefix("torch.")
@@ -198,6 +185,20 @@ def _run(
             f"layer {infinite[0]}: activations of {model.name} are not finite in {dtype}; use another dtype."
         )
     return means, norms
+
+
+def _means_and_norms(model: Model, layers: Sequence[int], passages: Sequence[Passage]) -> Arrays:
+    """Verb: `means [text, layer, d_model]` and `norms [text, layer]`, over each passage's own positions."""
+    batch, kept = padded(model, passages), list[Tensor]()
+
+    def see(residual: Tensor) -> None:
+        own = batch.own.to(residual.device)
+        length = torch.linalg.vector_norm(residual.float(), dim=-1).masked_fill(~own, torch.nan).nanmedian(-1).values
+        kept.append(torch.cat([own_means(residual, own), length[:, None]], dim=-1))
+
+    show(model, batch, dict.fromkeys(layers, see))
+    block = torch.stack([part.to(kept[0].device) for part in kept], dim=1).cpu()  # one copy off the device
+    return {"means": block[..., :-1].numpy(), "norms": block[..., -1].numpy()}
 
 
 def _cached(
@@ -242,12 +243,6 @@ def source_of(
         versions=package_versions(),
         max_tokens=max_tokens,
     )
-
-
-def package_versions() -> tuple[tuple[str, str], ...]:
-    """Versions of the packages that shape the numbers."""
-    names = ("torch", "transformer-lens", "transformers", "numpy")
-    return (("creativity-lens", __version__), *((name, importlib.metadata.version(name)) for name in names))
 
 
 def source_dict(source: Source) -> dict[str, object]:

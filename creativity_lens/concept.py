@@ -34,6 +34,7 @@ from creativity_lens.readout import (
     table_row,
 )
 from creativity_lens.scoring import Scorer, fit_scorer
+from creativity_lens.work import Arrays, Work, carry_out
 
 METHODS = {"mean_difference": mean_difference, "first_component": first_component}
 NUISANCES = ("sentiment", "register", "formality")
@@ -230,6 +231,12 @@ def embedded_texts(model: Model, sides: Sequence[Sequence[str]]) -> Sides:
 
 def mean_embeddings(model: Model, texts: Sequence[str]) -> Float[Tensor, "text d_model"]:
     """Mean input embedding of each text's tokens, in float32; NaN for a text without a token."""
-    table = model.bridge.original_model.get_input_embeddings().weight.detach()
-    ids = (torch.tensor(each, dtype=torch.long, device=table.device) for each in model.encode_texts(texts))
-    return torch.stack([table[each].float().mean(0) for each in ids]).cpu()
+    works = [Work(_embed, None, tuple(model.encode_texts(texts)), len(texts))]
+    return torch.from_numpy(carry_out(model, works, description="reading words", unit="texts")[0].arrays["means"])
+
+
+def _embed(model: Model, _: None, rows: Sequence[tuple[int, ...]]) -> Arrays:
+    """Verb: `means [text, d_model]` of input embeddings."""
+    table = model.embeddings
+    ids = (torch.tensor(each, dtype=torch.long, device=table.device) for each in rows)
+    return {"means": torch.stack([table[each].float().mean(0) for each in ids]).cpu().numpy()}

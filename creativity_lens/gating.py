@@ -22,7 +22,7 @@ from creativity_lens.directions import Directions, check_model
 from creativity_lens.errors import InputError
 from creativity_lens.html_tables import html_table, with_interval
 from creativity_lens.models import Model
-from creativity_lens.reading import Batch, Passage, own_means, read
+from creativity_lens.reading import Passage, means_at, read
 from creativity_lens.statistics import Estimate, paired_accuracy
 
 POSITIONS = ("instruction", "last")  # the rules that read nothing but the prompt
@@ -217,12 +217,10 @@ def opened(model: Model, gate: Gate, prompts: Sequence[str]) -> list[GateReading
         )
     passages: dict[Passage, int] = {}  # distinct, in order of appearance
     rows = [passages.setdefault(_passage(model, prompt, gate.position), len(passages)) for prompt in prompts]
-    projections = torch.full((len(passages),), torch.nan)
-
-    def see(batch: Batch, _layer: int, residual: Tensor) -> None:
-        projections[batch.rows] = (own_means(residual, batch.own).cpu() - gate.center) @ gate.vector
-
-    read(model, list(passages), [gate.layer], see, description="reading (gate)")
+    if not passages:
+        return []
+    means = read(model, list(passages), means_at, gate.layer, description="reading (gate)")["means"]
+    projections = (torch.from_numpy(means) - gate.center) @ gate.vector
     if not bool(projections.isfinite().all()):
         raise InputError(
             f"{gate.name}: projections at layer {gate.layer} of {model.name} are not finite; use another dtype."

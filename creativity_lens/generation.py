@@ -9,20 +9,23 @@ that need it.
 import math
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from creativity_lens.drawing import Decoding, Ids, Probe, Row, check_rows, encode_rows
+from creativity_lens.engines import Local
 from creativity_lens.errors import InputError
 from creativity_lens.memory import free_memory
 from creativity_lens.models import Model
 from creativity_lens.prefix import bytes_per_row, prefill
-from creativity_lens.progress import track
 from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import Luck, Mixing, Weight
 from creativity_lens.scores import Generation
 from creativity_lens.steering import RowEdits, edit_table, edits_of, steered
 from creativity_lens.streams import Draws, Probes, Stream
+from creativity_lens.work import Arrays, Work, carry_out
 
 __all__ = ["OnStep", "Probe", "Row", "batch_size", "generate", "generate_rows"]
 
@@ -126,90 +129,98 @@ def generate_rows(
         size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size(model, longest, beside)))
     else:
         size = int(batch_rows)
-    results: list[Generation | None] = [None] * len(rows)
-    bar = track(description, len(rows) * max_new_tokens, unit="tokens", quiet=on_step is not None)
-    with bar as advance, torch.inference_mode():
-        start = 0
-        while start < len(order):
-            batch = order[start : start + size]
-            try:
-                tell = None if on_step is None else _tell(on_step, batch)
-                made = _generate_batch(model, [rows[i] for i in batch], [encoded[i] for i in batch], decoding, tell)
-            except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error) or len(batch) == 1:
-                    raise
-                size = max(1, len(batch) // 2)
-                if on_halved is not None:
-                    on_halved(size)
-                continue
-            for index, result in zip(batch, made, strict=True):
-                results[index] = result
-            start += len(batch)
-            advance(len(batch) * max_new_tokens)
-    return [result for result in results if result is not None]
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    numbered = on_step is not None  # a key is made of the rows alone
+    works = [
+        Work(
+            _write,
+            (decoding, on_step),
+            tuple(_Asked(rows[i], encoded[i], i if numbered else 0) for i in batch),
+            len(batch) * max_new_tokens,
+        )
+        for batch in batches
+    ]
+    # a second model, and a listener, are of this process
+    engine = None if partner is None and on_step is None else Local()
+    made = carry_out(model, works, description=description, quiet=on_step is not None, engine=engine)
+    if on_halved is not None:
+        for rows_left in (each for result in made for each in result.halved):
+            on_halved(rows_left)
+    found: list[Generation | None] = [None] * len(rows)
+    for batch, result in zip(batches, made, strict=True):
+        for place, number in enumerate(batch):
+            writer = partner if partner is not None and result.arrays["is_partners"][place] else model
+            ids = tuple(result.arrays["tokens"][place, : result.arrays["length"][place]].tolist())
+            found[number] = _generation(writer, rows[number], ids, float(result.arrays["probe"][place]))
+    return [text for text in found if text is not None]
 
 
-def _tell(on_step: OnStep, batch: Sequence[int]) -> OnStep:
-    """Rows numbered as the caller numbers them, not as the batch does."""
-    return lambda rows, ids: on_step([batch[row] for row in rows], ids)
+class _Asked(NamedTuple):
+    """A row of a batch, what each model is given for it, and its number in the caller's list, where one listens."""
+
+    row: Row
+    ids: Both
+    number: int
+
+
+def cache_room(device: torch.device) -> int:
+    """Bytes that the caches of a batch may take, from the memory that is free now."""
+    free = free_memory(str(device)) or CPU_CACHE_BYTES
+    return free // 2 if device.type == "cuda" else min(CPU_CACHE_BYTES, free // 4)
 
 
 def batch_size(model: Model, length: int, partner: Model | None = None) -> int:
     """Rows of `length` positions that a batch may hold, read by one model or two, from the memory that is free now."""
-    free = free_memory(str(model.device)) or CPU_CACHE_BYTES
-    budget = free // 2 if model.device.type == "cuda" else min(CPU_CACHE_BYTES, free // 4)
+    room = model.engine.room(model)
     bytes_ = bytes_per_row(model, length) + (bytes_per_row(partner, length) if partner is not None else 0)
-    return max(1, int(budget // bytes_))
+    return max(1, (cache_room(model.device) if room is None else room) // bytes_)
 
 
-def _out_of_memory(error: Exception) -> bool:
-    said = ("can't allocate memory", "ALLOC_FAILED")  # by PyTorch on a CPU, and by the GPU's own libraries
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)
-
-
-def _generate_batch(
-    model: Model,
-    rows: Sequence[Row],
-    encoded: list[Both],
-    decoding: Decoding,
-    on_step: OnStep | None,
-) -> list[Generation]:
-    draws = Draws(rows, model, decoding)
-    streams = [_stream(model, rows, [own for own, _ in encoded], decoding)]
-    if decoding.partner is not None:
-        streams.append(_stream(decoding.partner, rows, [other for _, other in encoded], decoding, is_partner=True))
-    running = [stream for stream in streams if stream is not None]
-    luck = (
-        None if draws.is_greedy else Luck([(row.prompt.id, row.seed) for row in rows], draws.vocabulary, model.device)
-    )
-    tokens = torch.zeros(len(rows), decoding.max_new_tokens, dtype=torch.long)
-    lengths = torch.full((len(rows),), decoding.max_new_tokens)
-    probes = Probes(len(rows), decoding.probe, model)
-    alive = torch.arange(len(rows))  # rows still in the batch, as numbers in `rows`
-    for step in range(decoding.max_new_tokens):
-        drawn, ended = draws.draw(alive, running, luck.at(step, alive) if luck else None, step)
-        here = drawn.cpu()
-        tokens[alive, step] = here
-        lengths[alive[ended]] = lengths[alive[ended]].clamp(max=step)
-        finished = lengths[alive] <= step
-        if on_step is not None:
-            on_step(alive[~finished].tolist(), here[~finished].tolist())
-        if finished.all() or step + 1 == decoding.max_new_tokens:
-            break
-        if int(finished.sum()) * LEAVE_SHARE >= len(alive):
-            stay = ~finished
+def _write(model: Model, settings: tuple[Decoding, OnStep | None], asked: Sequence[_Asked]) -> Arrays:
+    """Verb: `tokens [row, step]`, `length`, `probe` and `is_partners` `[row]` of the texts that are drawn."""
+    decoding, on_step = settings
+    rows = [each.row for each in asked]
+    with torch.inference_mode():
+        draws = Draws(rows, model, decoding)
+        streams = [_stream(model, rows, [each.ids[0] for each in asked], decoding)]
+        if decoding.partner is not None:
+            streams.append(_stream(decoding.partner, rows, [each.ids[1] for each in asked], decoding, is_partner=True))
+        running = [stream for stream in streams if stream is not None]
+        luck = (
+            None
+            if draws.is_greedy
+            else Luck([(row.prompt.id, row.seed) for row in rows], draws.vocabulary, model.device)
+        )
+        tokens = torch.zeros(len(rows), decoding.max_new_tokens, dtype=torch.int32)
+        lengths = torch.full((len(rows),), decoding.max_new_tokens)
+        probes = Probes(len(rows), decoding.probe, model)
+        alive = torch.arange(len(rows))  # rows still in the batch, as numbers in `rows`
+        for step in range(decoding.max_new_tokens):
+            drawn, ended = draws.draw(alive, running, luck.at(step, alive) if luck else None, step)
+            here = drawn.cpu()
+            tokens[alive, step] = here.int()
+            lengths[alive[ended]] = lengths[alive[ended]].clamp(max=step)
+            finished = lengths[alive] <= step
+            if on_step is not None:
+                numbers = [asked[row].number for row in alive[~finished].tolist()]
+                on_step(numbers, here[~finished].tolist())
+            if finished.all() or step + 1 == decoding.max_new_tokens:
+                break
+            if int(finished.sum()) * LEAVE_SHARE >= len(alive):
+                stay = ~finished
+                for stream in running:
+                    stream.keep(stay[torch.searchsorted(alive, stream.rows)].nonzero()[:, 0])
+                alive, drawn = alive[stay], drawn[stay.to(drawn.device)]
+                running = [stream for stream in running if len(stream.rows)]
             for stream in running:
-                stream.keep(stay[torch.searchsorted(alive, stream.rows)].nonzero()[:, 0])
-            alive, drawn = alive[stay], drawn[stay.to(drawn.device)]
-            running = [stream for stream in running if len(stream.rows)]
-        for stream in running:
-            places = torch.searchsorted(alive, stream.rows).to(drawn.device)
-            stream.feed(drawn[places], None if stream.is_partner else probes.watch(stream.rows, lengths, step))
-    made = []
-    for number, (row, length, value) in enumerate(zip(rows, lengths.tolist(), probes.means(), strict=True)):
-        writer = decoding.partner if decoding.partner is not None and draws.is_partners(number) else model
-        made.append(_generation(writer, row, tuple(tokens[number, :length].tolist()), value))
-    return made
+                places = torch.searchsorted(alive, stream.rows).to(drawn.device)
+                stream.feed(drawn[places], None if stream.is_partner else probes.watch(stream.rows, lengths, step))
+    return {
+        "tokens": tokens.numpy(),
+        "length": lengths.numpy(),
+        "probe": np.array(probes.means(), dtype=np.float64),
+        "is_partners": np.array([decoding.partner is not None and draws.is_partners(i) for i in range(len(rows))]),
+    }
 
 
 def _stream(

@@ -1,6 +1,8 @@
 """What is decided before a model is loaded: device, number type, memory; and silence while loaders run."""
 
+import importlib.util
 import logging
+import math
 import os
 import re
 import warnings
@@ -10,10 +12,17 @@ from typing import Any
 
 import torch
 
-from creativity_lens.errors import InputError, nearest
+from creativity_lens.costs import dimensions_of, rows_that_fit, token_bytes
+from creativity_lens.costs import weight_bytes as packed_bytes
+from creativity_lens.errors import InputError, check_choice, nearest
 from creativity_lens.memory import free_memory
 from creativity_lens.model_files import bytes_needed
 from creativity_lens.model_hub import readable
+
+QUANTIZE = ("4bit",)
+SAID_FROM = 10**9  # bytes of weights from which what a model needs is said before it is loaded
+_SHOWN_LENGTH = 128  # tokens of the rows that are counted then
+_MARGIN = 1.05  # of packed weights, for buffers and bookkeeping
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
@@ -62,47 +71,185 @@ def count_devices(devices: int | str | None, device: str) -> int:
     return wanted
 
 
-def choose_dtype(dtype: str, place: torch.device, stored: str) -> str:
-    """The name of the number type to load as: `dtype`, or for "auto" float32 on the CPU and elsewhere as stored."""
+def choose_dtype(dtype: str, place: torch.device, stored: str, *, quantize: str | None = None) -> str:
+    """The name of the number type to load as: `dtype`, or for "auto" float32 on the CPU and elsewhere as stored.
+
+    What is not packed of quantised weights, and what they are computed in, is bfloat16.
+    """
+    if quantize is not None:
+        return "bfloat16"
     if dtype != "auto":
         return dtype
     return stored if place.type != "cpu" and stored in DTYPES else "float32"
 
 
+def check_quantize(quantize: str | None, dtype: str, place: torch.device) -> None:
+    """Refuse to quantise into what is unknown, in another dtype, without a GPU, or without bitsandbytes."""
+    if quantize is None:
+        return
+    check_choice("quantize", quantize, QUANTIZE)
+    if dtype not in ("auto", "bfloat16"):
+        raise InputError(
+            f"quantize '{quantize}': expected dtype 'bfloat16' or 'auto', got '{dtype}'; drop one of them."
+        )
+    if place.type != "cuda":
+        raise InputError(
+            f"quantize '{quantize}': expected an NVIDIA GPU, got device '{place}'; leave quantize out, or take a "
+            "smaller model."
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"quantize '{quantize}': expected the package bitsandbytes, found none; run "
+            "`pip install 'creativity-lens[quantize]'`."
+        )
+
+
+def check_quantizable(name: str, fused: int, quantize: str | None) -> None:
+    """Refuse to pack matrices that TransformerLens has to cut: packed, they cannot be read as numbers."""
+    if quantize is not None and fused:
+        raise InputError(
+            f"{name}: expected query, key and value in matrices of their own to load it in {quantize}, got fused ones; "
+            "load it without quantize, in bfloat16."
+        )
+
+
+def quantized(quantize: str | None) -> dict[str, Any]:
+    """What transformers is told to pack weights as they are read: NF4, twice quantised, computed in bfloat16."""
+    if quantize is None:
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    how = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": how}
+
+
+def target(place: torch.device, gpus: int, quantize: str | None) -> dict[str, Any]:
+    """Where TransformerLens is told to put a model: on one device, or balanced over the first `gpus` GPUs.
+
+    Packed weights are packed on their device: they are read to it, not moved there.
+    """
+    if gpus > 1:
+        return {"n_devices": gpus}
+    if quantize is None:
+        return {"device": str(place)}
+    return {"device_map": {"": str(place) if place.index is not None or place.type == "cpu" else f"{place.type}:0"}}
+
+
+def weight_bytes(
+    config: Mapping[str, Any], stored: Mapping[str, int], dtype: str, *, fused: int = 0, quantize: str | None = None
+) -> int:
+    """Bytes of the weights once loaded: `stored` (safetensors type -> count) as `dtype`, or packed.
+
+    `fused` numbers are held twice. What config.json does not tell apart is taken as not packed.
+    """
+    total = sum(stored.values()) + fused
+    try:
+        return packed_bytes(dimensions_of(config), dtype, quantize=quantize, numbers=total)
+    except InputError:
+        return total * torch.finfo(DTYPES[dtype]).bits // 8
+
+
+def memory_line(
+    name: str,
+    config: Mapping[str, Any],
+    stored: Mapping[str, int],
+    dtype: str,
+    place: torch.device,
+    *,
+    fused: int = 0,
+    gpus: int = 1,
+    quantize: str | None = None,
+) -> str:
+    """What a model will take and what is free, known from config.json and the headers of its weights alone.
+
+    Rows are those of a batch of texts that are written: their caches, logits and work space beside the weights.
+
+    >>> memory_line("llama-2-7b", config, stored, "bfloat16", torch.device("cuda"))      # doctest: +SKIP
+    'llama-2-7b in bfloat16 on cuda: 13.5 GB of weights and 0.5 MB per cached token; 76.1 GB are free, room for batches
+    of 434 rows of 128 tokens'
+    """
+    weights = weight_bytes(config, stored, dtype, fused=fused, quantize=quantize)
+    places = [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)]
+    known = [free for free in map(free_memory, places) if free is not None]
+    kind = dtype if quantize is None else f"{quantize} ({dtype})"
+    said = f"{name} in {kind} on {' and '.join(places)}: {readable(weights)} of weights"
+    try:
+        sizes = dimensions_of(config)
+    except InputError:
+        return f"{said}; {readable(sum(known))} are free" if known else said
+    said += f" and {_small(token_bytes(sizes, dtype))} per cached token"
+    if not known:
+        return said
+    left = known[0] - weights / gpus  # batches are planned by the first GPU
+    rows = rows_that_fit(sizes, _SHOWN_LENGTH, dtype, left, on_gpu=place.type == "cuda")
+    room = f"room for batches of {rows:,} rows of {_SHOWN_LENGTH} tokens" if left > 0 else "too little"
+    return f"{said}; {readable(sum(known))} are free, {room}"
+
+
+def _small(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 10**5 else f"{size / 1e3:.1f} kB"
+
+
 def refuse_too_large(
-    name: str, stored: Mapping[str, int], dtype: str, place: torch.device, *, fused: int = 0, gpus: int = 1
+    name: str,
+    stored: Mapping[str, int],
+    dtype: str,
+    place: torch.device,
+    *,
+    fused: int = 0,
+    gpus: int = 1,
+    config: Mapping[str, Any] | None = None,
+    quantize: str | None = None,
 ) -> None:
-    """Raise `InputError` where the weights alone would not fit in what is free on their device or devices."""
+    """Raise `InputError` where the weights alone would not fit in what is free on their device or devices.
+
+    `config` is needed to know what packed weights take.
+    """
     need = bytes_needed(stored, dtype, fused=fused)
-    _refuse(name, need, [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)], dtype)
+    packed = None if config is None else math.ceil(_MARGIN * weight_bytes(config, stored, "bfloat16", quantize="4bit"))
+    if quantize is not None:
+        need = packed or need
+    smaller = f"quantize '4bit' ({readable(packed)}), " if packed and quantize is None and not fused else ""
+    places = [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)]
+    _refuse(name, need, places, dtype, quantize, smaller if place.type == "cuda" else "")
+    if quantize is not None:
+        return  # read from the files, and packed on the GPU
     kinds = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
     converted = any(kind in ("F64", "F32", "BF16", "F16") and kind != kinds[dtype] for kind in stored)
     if place.type != "cpu" and gpus == 1 and converted:  # converted on the CPU; otherwise only mapped from the files
-        _refuse(name, need, ["cpu"], dtype)
+        _refuse(name, need, ["cpu"], dtype, None, "")
 
 
-def _refuse(name: str, need: int, places: list[str], dtype: str) -> None:
+def _refuse(name: str, need: int, places: list[str], dtype: str, quantize: str | None, smaller: str) -> None:
     free = [free_memory(place) for place in places]
     known = [one for one in free if one is not None]
     if len(known) == len(free) and sum(known) < need:
         half = f"dtype 'bfloat16' ({readable(need // 2)}), " if dtype == "float32" else ""
         raise InputError(
-            f"{name}: expected {readable(need)} of free memory on {' and '.join(places)} to load it as {dtype}, got "
-            f"{readable(sum(known))}; use {half}a smaller model, or `devices` for several GPUs."
+            f"{name}: expected {readable(need)} of free memory on {' and '.join(places)} to load it as "
+            f"{quantize or dtype}, got {readable(sum(known))}; use {half}{smaller}a smaller model, or `devices` for "
+            "several GPUs."
         )
 
 
 class NotingLoader:
     """Stands in for a transformers auto class, to learn which weights the files lack.
 
-    transformers fills those with random numbers and says so in its log alone.
+    transformers fills those with random numbers and says so in its log alone. `options` are given to it besides those
+    that TransformerLens passes on: how to pack weights.
     """
 
-    def __init__(self, auto: Any) -> None:
-        self.auto, self.missing = auto, list[str]()
+    def __init__(self, auto: Any, **options: Any) -> None:
+        self.auto, self.options, self.missing = auto, options, list[str]()
 
     def from_pretrained(self, folder: str, **options: Any) -> Any:
         """What the auto class returns, from safetensors only."""
+        options |= self.options
         model, report = self.auto.from_pretrained(folder, output_loading_info=True, use_safetensors=True, **options)
         self.missing = sorted(report["missing_keys"])
         return model

@@ -5,10 +5,11 @@
 tools run. This is the only module that imports transformer_lens.
 """
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from creativity_lens import loading, tokens
+from creativity_lens import __version__, loading, tokens
+from creativity_lens.engines import Local
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
 from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
 from creativity_lens.model_hub import Found, Listing, find_model
 from creativity_lens.native import Native
+from creativity_lens.shape import Shape, shape_of
 from creativity_lens.tokens import EncodedPrompt
+from creativity_lens.work import Engine
 
 ResidualHook = Callable[[Tensor], Tensor | None]
 
@@ -34,46 +38,83 @@ class _LastLayerReached(Exception):  # noqa: N818  it is no error
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model with its tokenizer, template and provenance. Made by `load_model`; never changed afterwards."""
+    """A loaded model with its tokenizer, template and provenance. Made by `load_model`; never changed afterwards.
+
+    Its works are done by its engine: in this process, unless another one is put in its place.
+    """
 
     name: str  # as the user asked for it
     id: str  # built-in name, hub id, or the folder
     revision: str | None  # commit on the hub; None for a built-in model or a folder
-    bridge: Any  # TransformerBridge, raw weights
+    bridge: Any  # TransformerBridge, raw weights; None where they are on an engine's workers only
+    shape: Shape
     tokenizer: Any
     template: str  # "chat" or "none"
     config_hash: str
     weights_hash: str  # "sha256:..." of the weights, or "commit:..." where the hub's cache does not tell it
     device: torch.device  # where token ids go; with several GPUs, that of the embeddings
     dtype: torch.dtype
+    quantize: str | None = None  # "4bit", or None where weights are as stored
+    engine: Engine = field(default_factory=Local)  # where its works are done
+    writer: Any = None  # what draws texts instead of the bridge (vLLM)
 
     @property
     def n_layers(self) -> int:
         """Number of blocks; layers are 0 .. n_layers - 1."""
-        return int(self.bridge.cfg.n_layers)
+        return self.shape.n_layers
 
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return int(self.bridge.cfg.d_model)
+        return self.shape.d_model
 
-    @cached_property
+    @property
     def vocabulary(self) -> int:
         """Number of logits the model returns, which may exceed the tokenizer's entries."""
-        return int(self._lm.get_output_embeddings().weight.shape[0])
+        return self.shape.vocabulary
 
-    @cached_property
+    @property
     def context(self) -> int:
         """Longest sequence the model takes, in tokens; 2,048 where positions are relative and none is named."""
-        return int(self.bridge.cfg.n_ctx or 2048)
+        return self.shape.context
 
-    @cached_property
+    @property
     def end_ids(self) -> tuple[int, ...]:
         """Token ids that end a text: the tokenizer's, and those of the generation config."""
-        config = getattr(self._lm, "generation_config", None)
-        listed = getattr(config, "eos_token_id", None)
-        ids = [*(listed if isinstance(listed, list) else [listed]), self.tokenizer.eos_token_id]
-        return tuple(sorted({int(i) for i in ids if i is not None and i < self.vocabulary}))
+        return self.shape.end_ids
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything of the model that a result depends on: which weights, as which numbers, run by which versions."""
+        return {
+            "id": self.id,
+            "revision": self.revision,
+            "config_hash": self.config_hash,
+            "weights_hash": self.weights_hash,
+            "template_hash": self.template_hash,
+            "dtype": str(self.dtype),
+            "device": self.device.type,
+            "quantize": self.quantize,
+            "writer": None if self.writer is None else str(self.writer),
+            "versions": dict(package_versions()),
+        }
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What `load_model` is to be given to load the same model in another process."""
+        is_folder = self.revision is None and Path(self.id).is_dir()
+        return {
+            "name": str(Path(self.id).resolve()) if is_folder else self.id,
+            "revision": self.revision,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "template": self.template,
+            "quantize": self.quantize,
+        }
+
+    @property
+    def is_hooked(self) -> bool:
+        """Whether hooks are in place now, so that its numbers are not the clean model's."""
+        return self.bridge is not None and any(point.fwd_hooks for point in self.bridge.hook_dict.values())
 
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
@@ -198,7 +239,16 @@ class Model:
             yield
 
     @property
+    def embeddings(self) -> Float[Tensor, "vocab d_model"]:
+        """The input embeddings of all tokens."""
+        return self._lm.get_input_embeddings().weight.detach()
+
+    @property
     def _lm(self) -> Any:
+        if self.bridge is None:
+            raise InputError(
+                f"{self.name}: its weights are on the workers of another engine; expected a model that was loaded here."
+            )
         return self.bridge.original_model
 
     @cached_property
@@ -210,6 +260,12 @@ class Model:
             f"Model({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, template {self.template!r}, "
             f"{str(self.dtype).removeprefix('torch.')} on {self.device})"
         )
+
+
+def package_versions() -> tuple[tuple[str, str], ...]:
+    """Versions of the packages that shape the numbers."""
+    names = ("torch", "transformer-lens", "transformers", "numpy")
+    return (("creativity-lens", __version__), *((name, importlib.metadata.version(name)) for name in names))
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -261,6 +317,7 @@ def load_model(
         id=found.id,
         revision=found.commit,
         bridge=bridge,
+        shape=shape_of(bridge, tokenizer),
         tokenizer=tokenizer,
         template=tokens.choose_template(tokenizer, template, found.id),
         config_hash=config_hash(files.config),

@@ -109,8 +109,5 @@ def keep_rows(cache: Cache, rows: Int[Tensor, " kept"]) -> None:
 
 def bytes_per_row(model: Model, length: int) -> int:
     """Size of one row's keys and values, plus its logits and a block's work space, in bytes; an upper estimate."""
-    config = model.bridge.original_model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     item = torch.finfo(model.dtype).bits // 8
-    return 2 * model.n_layers * heads * width * length * item + 4 * model.vocabulary * 4 + 32 * model.d_model * item
+    return model.n_layers * model.shape.cached * length * item + 4 * model.vocabulary * 4 + 32 * model.d_model * item

@@ -1,18 +1,19 @@
-"""Reading: texts run through the clean model in length-sorted batches, seen layer by layer by a hook, stopped early.
+"""Reading: texts run through the clean model in length-sorted batches, measured at some layers, stopped early.
 
 A batch is padded on the right and needs no attention mask: in a causal model no token sees what comes after it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from creativity_lens.errors import InputError
-from creativity_lens.models import Model
-from creativity_lens.progress import track
+from creativity_lens.models import Model, ResidualHook
+from creativity_lens.work import Arrays, Verb, Work, carry_out, gather
 
 CPU_BATCH_TOKENS = 2_048  # beyond this a block's work space leaves the cache of a processor
 GPU_BATCH_TOKENS = 65_536
@@ -28,44 +29,47 @@ class Passage(NamedTuple):
 class Batch(NamedTuple):
     """Some passages side by side."""
 
-    rows: list[int]  # their places in the list that was read
     ids: Int[Tensor, "text pos"]
     own: Bool[Tensor, "text pos"]
-
-
-See = Callable[[Batch, int, Tensor], None]  # batch, layer, residual stream [text, pos, d_model] on its device
 
 
 def read(
     model: Model,
     passages: Sequence[Passage],
-    layers: Sequence[int],
-    see: See,
+    verb: Verb,
+    settings: Any,
     *,
     batch_tokens: int | None = None,
     description: str = "reading",
-    after: Callable[[Batch], None] | None = None,
-) -> None:
-    """Show `see` the residual stream of each batch at each wanted layer; blocks after the last one do not run.
+) -> dict[str, np.ndarray]:
+    """Have `verb(model, settings, passages)` read every passage once; its arrays, in the order of the passages.
 
-    `after(batch)` is called when a batch is through, for the one copy off the device.
+    There must be at least one passage.
     """
-    total = sum(len(passage.ids) for passage in passages)
-    # not inference_mode: what `see` and `after` keep of its tensors could not take part in a user's gradient later
-    with track(description, total, unit="tokens") as advance, torch.no_grad():
-        for batch in batches(model, passages, batch_tokens=batch_tokens):
-            hooks = {layer: _bind(see, batch, layer) for layer in layers}
-            model.residuals(batch.ids, hooks)
-            if after is not None:
-                after(batch)
-            advance(sum(len(passages[row].ids) for row in batch.rows))
+    groups = batch_rows(model, passages, batch_tokens=batch_tokens)
+    works = [
+        Work(verb, settings, tuple(passages[row] for row in rows), sum(len(passages[row].ids) for row in rows))
+        for rows in groups
+    ]
+    results = carry_out(model, works, description=description)
+    return {name: gather(results, groups, name) for name in results[0].arrays}
 
 
-def _bind(see: See, batch: Batch, layer: int) -> Callable[[Tensor], None]:
-    return lambda residual: see(batch, layer, residual)
+def means_at(model: Model, layer: int, passages: Sequence[Passage]) -> Arrays:
+    """Verb: `means [text, d_model]`, the mean activation at a layer over each passage's own positions."""
+    batch, kept = padded(model, passages), []
+    show(model, batch, {layer: lambda residual: kept.append(own_means(residual, batch.own))})
+    return {"means": kept[0].cpu().numpy()}
 
 
-def batches(model: Model, passages: Sequence[Passage], *, batch_tokens: int | None = None) -> Iterator[Batch]:
+def show(model: Model, batch: Batch, hooks: Mapping[int, ResidualHook]) -> None:
+    """Show each hook the residual stream `[text, pos, d_model]` of its layer; blocks after the last one do not run."""
+    # not inference_mode: what hooks keep of its tensors could not take part in a user's gradient later
+    with torch.no_grad():
+        model.residuals(batch.ids, hooks)
+
+
+def batch_rows(model: Model, passages: Sequence[Passage], *, batch_tokens: int | None = None) -> list[list[int]]:
     """Passages of like length together, at most `batch_tokens` positions a batch, padding included.
 
     A passage longer than that has a batch of its own.
@@ -73,20 +77,32 @@ def batches(model: Model, passages: Sequence[Passage], *, batch_tokens: int | No
     if batch_tokens is not None and batch_tokens < 1:
         raise InputError(f"batch_tokens: expected a number of tokens above 0, got {batch_tokens}.")
     budget = batch_tokens or (GPU_BATCH_TOKENS if model.device.type == "cuda" else CPU_BATCH_TOKENS)
-    order = sorted(range(len(passages)), key=lambda i: (len(passages[i].ids), i))
-    while order:
-        size = 1  # passages come in rising length: the last one taken sets the width
-        while size < len(order) and (size + 1) * len(passages[order[size]].ids) <= budget:
-            size += 1
-        rows, order = order[:size], order[size:]
-        width = len(passages[rows[-1]].ids)
-        ids = torch.full((size, width), model.pad_id)
-        own = torch.zeros(size, width, dtype=torch.bool)
-        for index, row in enumerate(rows):
-            length = len(passages[row].ids)
-            ids[index, :length] = torch.tensor(passages[row].ids)
-            own[index, :length] = torch.tensor(passages[row].own)
-        yield Batch(rows, ids.to(model.device), own.to(model.device))
+    groups: list[list[int]] = []
+    for row in sorted(range(len(passages)), key=lambda i: (len(passages[i].ids), i)):
+        # passages come in rising length: the last one taken sets the width
+        if not groups or (len(groups[-1]) + 1) * len(passages[row].ids) > budget:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
+
+
+def padded(model: Model, passages: Sequence[Passage]) -> Batch:
+    """Passages side by side on the model's device, padded on the right."""
+    width = max(len(passage.ids) for passage in passages)
+    ids = torch.full((len(passages), width), model.pad_id)
+    own = torch.zeros(len(passages), width, dtype=torch.bool)
+    for row, passage in enumerate(passages):
+        ids[row, : len(passage.ids)] = torch.tensor(passage.ids)
+        own[row, : len(passage.own)] = torch.tensor(passage.own)
+    return Batch(ids.to(model.device), own.to(model.device))
+
+
+def batches(
+    model: Model, passages: Sequence[Passage], *, batch_tokens: int | None = None
+) -> Iterator[tuple[list[int], Batch]]:
+    """Batches ready to be read, one after the other, each with the places of its passages in the list."""
+    for rows in batch_rows(model, passages, batch_tokens=batch_tokens):
+        yield rows, padded(model, [passages[row] for row in rows])
 
 
 def alone(model: Model, ids: Sequence[int], *, length: int | None = None) -> Passage:

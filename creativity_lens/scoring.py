@@ -19,12 +19,11 @@ from creativity_lens.directions import Directions
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.prefix import continue_rows, prefill
-from creativity_lens.progress import track
-from creativity_lens.reading import Batch, Passage, alone, own_means, read
+from creativity_lens.reading import Passage, alone, means_at, own_means, padded, read, show
+from creativity_lens.work import Arrays, Work, carry_out
 
-LOGIT_BYTES = (
-    24 << 20
-)  # of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds
+# of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds; a GPU wants more
+LOGIT_BYTES, GPU_LOGIT_BYTES = 24 << 20, 1 << 30
 SOFTMAX_BYTES, GPU_SOFTMAX_BYTES = 4 << 20, 1 << 29  # of the logits that are normalised at once
 
 
@@ -114,41 +113,41 @@ def read_texts(
         raise InputError(
             f"text of {longest} tokens: expected at most the context of {model.context} of {model.name}; set length=."
         )
-    means = torch.full((len(texts), model.d_model), torch.nan)
-    tokens: list[Tensor] = [torch.empty(0)] * len(texts)
-    kept: list[Tensor] = []
     passages = [alone(model, text, length=length) for text in texts]
+    if not passages:
+        return Readings(torch.empty(0, model.d_model), [])
+    if scorer is None:
+        means = read(model, passages, means_at, layer, description=description)["means"]
+        return Readings(torch.from_numpy(means), [torch.empty(0)] * len(texts))
+    found = read(model, passages, _token_scores, (layer, scorer), description=description)
+    tokens = [
+        torch.from_numpy(row[: len(passage.own)][list(passage.own)])
+        for row, passage in zip(found["tokens"], passages, strict=True)
+    ]
+    return Readings(torch.from_numpy(found["means"]), tokens)
 
-    def see(batch: Batch, _: int, residual: Tensor) -> None:
-        kept.append(own_means(residual, batch.own))
-        if scorer is not None:
-            vector, center = scorer.vector.to(residual.device), scorer.center.to(residual.device)
-            if scorer.cosine:  # shares of the text's cosine
-                kept.append(residual.float() @ vector / kept[0].norm(dim=-1, keepdim=True) / scorer.gap)
-            else:
-                kept.append((residual.float() @ vector - center @ vector) / scorer.gap)
 
-    def copy(batch: Batch) -> None:
-        means[batch.rows] = kept[0].cpu()
-        if scorer is not None:
-            own = batch.own.cpu()
-            for row, values, mine in zip(batch.rows, kept[1].cpu(), own, strict=True):
-                tokens[row] = values[mine]
-        kept.clear()
+def _token_scores(model: Model, settings: tuple[int, Scorer], passages: Sequence[Passage]) -> Arrays:
+    """Verb: `means [text, d_model]`, and `tokens [text, pos]`, every position's score in gaps."""
+    layer, scorer = settings
+    batch, kept = padded(model, passages), list[Tensor]()
 
-    read(model, passages, [layer], see, after=copy, description=description)
-    return Readings(means, tokens)
+    def see(residual: Tensor) -> None:
+        means = own_means(residual, batch.own)
+        vector, center = scorer.vector.to(residual.device), scorer.center.to(residual.device)
+        if scorer.cosine:  # shares of the text's cosine
+            tokens = residual.float() @ vector / means.norm(dim=-1, keepdim=True) / scorer.gap
+        else:
+            tokens = (residual.float() @ vector - center @ vector) / scorer.gap
+        kept.extend([means, tokens])
+
+    show(model, batch, {layer: see})
+    return {"means": kept[0].cpu().numpy(), "tokens": kept[1].cpu().numpy()}
 
 
 def read_passages(model: Model, passages: Sequence[Passage], layer: int) -> Float[Tensor, "text d_model"]:
     """Mean activation at `layer` over each passage's own positions."""
-    means = torch.full((len(passages), model.d_model), torch.nan)
-
-    def see(batch: Batch, _: int, residual: Tensor) -> None:
-        means[batch.rows] = own_means(residual, batch.own).cpu()
-
-    read(model, passages, [layer], see)
-    return means
+    return torch.from_numpy(read(model, passages, means_at, layer)["means"])
 
 
 def surprisals(
@@ -169,17 +168,34 @@ def surprisals(
         )
     values = torch.full((len(texts),), torch.nan)
     order = sorted((i for i in range(len(texts)) if len(texts[i])), key=lambda i: (prompts[i], len(texts[i]), i))
-    with track(description, sum(map(len, texts)), unit="tokens") as advance, torch.inference_mode():
-        while order:
-            width = max(len(texts[i]) for i in order)
-            size = max(1, LOGIT_BYTES // (4 * width * model.vocabulary))
-            rows, order = order[:size], order[size:]
-            values[rows] = -_log_probabilities(model, [prompts[i] for i in rows], [texts[i] for i in rows])
-            advance(sum(len(texts[i]) for i in rows))
+    groups: list[list[int]] = []
+    while order:
+        width = max(len(texts[i]) for i in order)
+        size = max(1, logit_room(model) // (4 * width * model.vocabulary))
+        groups.append(order[:size])
+        order = order[size:]
+    works = [
+        Work(_surprisals, None, tuple((prompts[i], tuple(texts[i])) for i in rows), sum(len(texts[i]) for i in rows))
+        for rows in groups
+    ]
+    for rows, result in zip(groups, carry_out(model, works, description=description), strict=True):
+        values[rows] = torch.from_numpy(result.arrays["surprisal"])
     return values
 
 
-def _log_probabilities(model: Model, prompts: list[str], texts: list[Sequence[int]]) -> Float[Tensor, " text"]:
+def logit_room(model: Model) -> int:
+    """Bytes that one batch's logits may take."""
+    return GPU_LOGIT_BYTES if model.device.type == "cuda" else LOGIT_BYTES
+
+
+def _surprisals(model: Model, _: None, rows: Sequence[tuple[str, tuple[int, ...]]]) -> Arrays:
+    """Verb: `surprisal [text]` of texts given their prompts, in nats per token."""
+    prompts, texts = [prompt for prompt, _ in rows], [ids for _, ids in rows]
+    with torch.inference_mode():
+        return {"surprisal": -_log_probabilities(model, prompts, texts).numpy()}
+
+
+def _log_probabilities(model: Model, prompts: Sequence[str], texts: Sequence[Sequence[int]]) -> Float[Tensor, " text"]:
     distinct = list(dict.fromkeys(prompts))
     prefix = prefill(model, [model.encode_prompt(prompt).ids for prompt in distinct])
     source = torch.tensor([distinct.index(prompt) for prompt in prompts], device=model.device)

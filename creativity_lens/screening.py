@@ -8,16 +8,17 @@ comparable: equal fractions of the residual norm are not equal effects.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from creativity_lens.models import Model
 from creativity_lens.prefix import Prefix, continue_rows, prefill
-from creativity_lens.progress import track
 from creativity_lens.prompts import ContrastivePair
-from creativity_lens.scoring import LOGIT_BYTES, continue_logits
+from creativity_lens.scoring import continue_logits, logit_room
 from creativity_lens.steering import Steering, edit_table, steered
+from creativity_lens.work import Arrays, Work, carry_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,27 +45,36 @@ def screen(
     >>> screen(model, dev, [Steering(4, 8.0 * v, 0.2)]).kl.shape      # doctest: +SKIP
     torch.Size([1, 24])                                               # edit pair
     """
-    change, divergence = torch.zeros(len(edits), len(pairs)), torch.zeros(len(edits), len(pairs))
-    with track(description, len(edits) * len(pairs), unit="rows") as advance, torch.inference_mode():
-        for number, pair in enumerate(pairs):
-            sides = [model.encode_text(text)[:max_tokens] for text in (pair.creative_response, pair.boring_response)]
-            width = min(map(len, sides))
-            ids = torch.tensor([side[:width] for side in sides], device=model.device)
-            prefix = prefill(model, [model.encode_prompt(pair.neutral).ids])
-            clean = _log_softmax(model, prefix, ids, [None])
-            base = _response_means(clean, ids)
-            size = max(1, LOGIT_BYTES // (2 * 4 * width * model.vocabulary))
-            for start in range(0, len(edits), size):
-                some = edits[start : start + size]
-                logs = _log_softmax(model, prefix, ids, some)
-                means = _response_means(logs, ids.repeat(len(some), 1)) - base.repeat(len(some))
-                change[start : start + len(some), number] = (means[0::2] - means[1::2]).cpu()
-                moved = (logs.view(len(some), 2, *logs.shape[1:]) - clean).flatten(0, 1)
-                kl = torch.einsum("rpv,rpv->rp", logs.exp_(), moved).mean(-1)
-                kl = kl.clamp(min=0)  # float32 rounds it below 0 where nothing changed
-                divergence[start : start + len(some), number] = (kl[0::2] + kl[1::2]).div(2).cpu()
-            advance(len(edits))
-    return Screen(change, divergence)
+    works = [Work(_screen, (pair, max_tokens), tuple(edits), 2 * len(edits) * max_tokens) for pair in pairs]
+    results = carry_out(model, works, description=description)
+    found = [
+        torch.from_numpy(np.stack([result.arrays[name] for result in results], axis=1)) for name in ("change", "kl")
+    ]
+    return Screen(*found)
+
+
+def _screen(model: Model, settings: tuple[ContrastivePair, int], edits: Sequence[Steering]) -> Arrays:
+    """Verb: `change [edit]` and `kl [edit]` on one pair, in nats per token."""
+    pair, max_tokens = settings
+    change, divergence = torch.zeros(len(edits)), torch.zeros(len(edits))
+    sides = [model.encode_text(text)[:max_tokens] for text in (pair.creative_response, pair.boring_response)]
+    width = min(map(len, sides))
+    with torch.inference_mode():
+        ids = torch.tensor([side[:width] for side in sides], device=model.device)
+        prefix = prefill(model, [model.encode_prompt(pair.neutral).ids])
+        clean = _log_softmax(model, prefix, ids, [None])
+        base = _response_means(clean, ids)
+        size = max(1, logit_room(model) // (2 * 4 * width * model.vocabulary))
+        for start in range(0, len(edits), size):
+            some = edits[start : start + size]
+            logs = _log_softmax(model, prefix, ids, some)
+            means = _response_means(logs, ids.repeat(len(some), 1)) - base.repeat(len(some))
+            change[start : start + len(some)] = (means[0::2] - means[1::2]).cpu()
+            moved = (logs.view(len(some), 2, *logs.shape[1:]) - clean).flatten(0, 1)
+            kl = torch.einsum("rpv,rpv->rp", logs.exp_(), moved).mean(-1)
+            kl = kl.clamp(min=0)  # float32 rounds it below 0 where nothing changed
+            divergence[start : start + len(some)] = (kl[0::2] + kl[1::2]).div(2).cpu()
+    return {"change": change.numpy(), "kl": divergence.numpy()}
 
 
 def _log_softmax(

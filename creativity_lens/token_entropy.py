@@ -19,10 +19,9 @@ from creativity_lens.models import Model
 from creativity_lens.prefix import continue_rows, prefill
 from creativity_lens.progress import track
 from creativity_lens.sampling import check_truncation
-from creativity_lens.scoring import GPU_SOFTMAX_BYTES, LOGIT_BYTES, SOFTMAX_BYTES, continue_logits
+from creativity_lens.scoring import GPU_SOFTMAX_BYTES, SOFTMAX_BYTES, continue_logits, logit_room
 from creativity_lens.steering import Steering, edit_table, steered
 
-GPU_LOGIT_BYTES = 1 << 30  # of one batch's logits on a GPU, which wants large batches
 ZERO = -200.0  # a logit this far below the largest has probability 0 in float32; -inf would make 0 x -inf of it
 
 
@@ -73,7 +72,7 @@ def token_entropies(
     width = max(map(len, texts), default=0)
     values = np.full((len(fields(TokenEntropies)), len(texts), width), np.nan, dtype=np.float32)
     order = sorted((i for i in range(len(texts)) if len(texts[i])), key=lambda i: (keys[i], len(texts[i]), i))
-    room = (GPU_LOGIT_BYTES if model.device.type == "cuda" else LOGIT_BYTES) // (4 * model.vocabulary)
+    room = logit_room(model) // (4 * model.vocabulary)
     with track(description, sum(map(len, texts)), unit="tokens") as advance, torch.inference_mode():
         while order:
             size = max(1, room // max(len(texts[i]) for i in order))

@@ -17,9 +17,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.progress import track
 from creativity_lens.reading import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, Passage, batches
-from creativity_lens.scoring import LOGIT_BYTES, token_log_probabilities
-
-GPU_LOGIT_BYTES = 1 << 30  # of one batch's logits on a GPU, which wants large batches
+from creativity_lens.scoring import logit_room, token_log_probabilities
 
 
 class Probe(NamedTuple):
@@ -53,18 +51,18 @@ def read_tokens(
         start += len(text)
     values = np.empty((len(probes) + 1, start), dtype=np.float32)
     gpu = model.device.type == "cuda"
-    room = (GPU_LOGIT_BYTES if gpu else LOGIT_BYTES) // (4 * model.vocabulary)
+    room = logit_room(model) // (4 * model.vocabulary)
     budget = max(1, min(GPU_BATCH_TOKENS if gpu else CPU_BATCH_TOKENS, room))
     kept: dict[int, Tensor] = {}
     hooks = {probe.layer: partial(_keep, kept, probe) for probe in probes}
     with track(description, start, unit="tokens") as advance, torch.no_grad(), model.hooks(hooks):
-        for batch in batches(model, passages, batch_tokens=budget):
+        for rows, batch in batches(model, passages, batch_tokens=budget):
             logits = model.forward(batch.ids)
             # what follows each position; what follows the last one is not asked for
             logs = token_log_probabilities(logits, batch.ids.roll(-1, 1).to(logits.device)).roll(1, 1)
             found = [kept.pop(probe.layer).to(logs.device) for probe in probes]
             read = torch.stack([*found, -logs])[:, batch.own.to(logs.device)]
-            values[:, np.concatenate([places[row] for row in batch.rows])] = read.cpu().numpy()
+            values[:, np.concatenate([places[row] for row in rows])] = read.cpu().numpy()
             advance(read.shape[1])
     return values[:-1], values[-1]
 

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -287,5 +288,5 @@ def test_a_base_with_a_template_is_asked_in_plain_text_all_the_same(tmp_path, ca
 
 
 def test_the_context_of_either_model_is_checked(capsys, both, base, monkeypatch):
-    monkeypatch.setitem(base.__dict__, "context", 12)
+    monkeypatch.setitem(base.__dict__, "shape", replace(base.shape, context=12))
     assert "context of 12 of pocket-base" in refused(capsys, *ASK, "--gamma", "0,0.5")

@@ -207,7 +207,7 @@ def test_what_cannot_be_written_is_refused_before_a_model_runs(chat, base, monke
         with pytest.raises(InputError, match=said):
             write_mixtures(chat, base, prompts, gammas, samples=samples)
     # at gamma 0 the base model does not write, and still reads
-    monkeypatch.setitem(base.__dict__, "context", 20)
+    monkeypatch.setitem(base.__dict__, "shape", replace(base.shape, context=20))
     with pytest.raises(InputError, match="context of 20 of pocket-base"):
         write_mixtures(chat, base, ["Write about rain."], [0.0])
 

@@ -293,18 +293,18 @@ def test_an_end_id_that_the_model_has_no_logit_for_is_no_trouble(chat, monkeypat
 def test_a_batch_that_does_not_fit_is_halved_and_texts_stay(chat, monkeypatch, error):
     rows = mixed_rows(chat)
     expected = texts(generate_rows(chat, rows, max_new_tokens=NEW))
-    batch, done, told = generation._generate_batch, [], []
+    write, done, told = generation._write, [], []
 
-    def tight(model, some, *rest):
+    def tight(model, settings, some):
         if len(some) > 3:
             raise error
         done.append(len(some))
-        return batch(model, some, *rest)
+        return write(model, settings, some)
 
-    monkeypatch.setattr(generation, "_generate_batch", tight)
+    monkeypatch.setattr(generation, "_write", tight)
     made = generate_rows(chat, rows, max_new_tokens=NEW, batch_rows=8, on_halved=told.append)
     assert texts(made) == expected
-    assert told == [4, 2]
+    assert told == [4, 2, 2]
     assert done == [2, 2, 2, 2, 1]
 
 
@@ -312,9 +312,12 @@ def test_other_errors_and_a_single_row_without_room_are_not_swallowed(chat, monk
     def fail(error, *_):
         raise error
 
-    for error in (RuntimeError("shapes differ"), torch.OutOfMemoryError("CUDA out of memory")):
-        monkeypatch.setattr(generation, "_generate_batch", partial(fail, error))
-        with pytest.raises(type(error), match=str(error)):
+    for error, kind, said in (
+        (RuntimeError("shapes differ"), RuntimeError, "shapes differ"),
+        (torch.OutOfMemoryError("CUDA out of memory"), InputError, "ran out of memory on a batch of one row"),
+    ):
+        monkeypatch.setattr(generation, "_write", partial(fail, error))
+        with pytest.raises(kind, match=said):
             generate_rows(chat, mixed_rows(chat, count=4), batch_rows=4)
 
 

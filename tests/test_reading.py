@@ -1,15 +1,18 @@
 """Batches hold every passage once and within the budget; what is seen is what the model computes, layer by layer."""
 
 import random
+from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from fake_pairs import refusal
 
-from creativity_lens import reading
+from creativity_lens import reading, work
 from creativity_lens.models import Model
-from creativity_lens.reading import Passage, alone, batches, own_means, read
+from creativity_lens.reading import Passage, alone, batch_rows, batches, means_at, own_means, padded, read, show
 
 
 def passages_of_lengths(lengths: list[int]) -> list[Passage]:
@@ -29,13 +32,13 @@ LENGTHS = [5, 40, 3, 17, 17, 90, 1, 33, 8, 60, 2, 25]
 def test_batches_hold_every_passage_once_within_the_budget(chat: Model, budget):
     passages = passages_of_lengths(LENGTHS)
     found = list(batches(chat, passages, batch_tokens=budget))
-    assert sorted(row for batch in found for row in batch.rows) == list(range(len(passages)))
-    widths = [batch.ids.shape[1] for batch in found]
+    assert sorted(row for rows, _ in found for row in rows) == list(range(len(passages)))
+    widths = [batch.ids.shape[1] for _, batch in found]
     assert widths == sorted(widths)
-    for batch in found:
-        assert batch.ids.numel() <= (budget or reading.CPU_BATCH_TOKENS) or len(batch.rows) == 1
-        assert batch.ids.shape[1] == max(len(passages[row].ids) for row in batch.rows), "no wider than its longest"
-        for row, ids, own in zip(batch.rows, batch.ids.tolist(), batch.own.tolist(), strict=True):
+    for rows, batch in found:
+        assert batch.ids.numel() <= (budget or reading.CPU_BATCH_TOKENS) or len(rows) == 1
+        assert batch.ids.shape[1] == max(len(passages[row].ids) for row in rows), "no wider than its longest"
+        for row, ids, own in zip(rows, batch.ids.tolist(), batch.own.tolist(), strict=True):
             padding = len(ids) - len(passages[row].ids)
             assert ids == [*passages[row].ids, *[chat.pad_id] * padding]
             assert own == [*passages[row].own, *[False] * padding]
@@ -44,8 +47,8 @@ def test_batches_hold_every_passage_once_within_the_budget(chat: Model, budget):
 
 
 def test_batches_are_as_full_as_the_budget_allows(chat: Model):
-    found = list(batches(chat, passages_of_lengths([10] * 25), batch_tokens=100))
-    assert [len(batch.rows) for batch in found] == [10, 10, 5]
+    found = batch_rows(chat, passages_of_lengths([10] * 25), batch_tokens=100)
+    assert [len(rows) for rows in found] == [10, 10, 5]
 
 
 @pytest.mark.parametrize("budget", [0, -5])
@@ -54,39 +57,59 @@ def test_a_budget_of_nothing_is_refused(chat: Model, budget):
     assert message == f"batch_tokens: expected a number of tokens above 0, got {budget}."
 
 
-def test_every_layer_of_every_batch_is_seen_then_after_is_called(chat: Model):
-    seen: list[tuple] = []
-    passages = passages_of_lengths(LENGTHS)
+def lengths_of(model: Model, settings: int, passages: Sequence[Passage]) -> dict[str, np.ndarray]:
+    """A verb that measures no more than its batch."""
+    width = padded(model, passages).ids.shape[1]
+    return {
+        "length": np.array([settings * len(passage.ids) for passage in passages]),
+        "places": np.tile(np.arange(width, dtype=float), (len(passages), 1)),
+    }
 
-    def see(batch, layer, residual):
+
+def test_what_is_read_comes_back_in_the_order_of_the_passages(chat: Model):
+    found = read(chat, passages_of_lengths(LENGTHS), lengths_of, 3, batch_tokens=200)
+    assert found["length"].tolist() == [3 * length for length in LENGTHS]
+    assert found["places"].shape == (len(LENGTHS), max(LENGTHS)), "narrower batches are filled up"
+    assert np.isnan(found["places"][LENGTHS.index(1), 40:]).all()
+
+
+def test_every_wanted_layer_is_shown_and_no_block_after_the_last(chat: Model):
+    seen: list[int] = []
+    batch = padded(chat, passages_of_lengths(LENGTHS))
+
+    def see(layer, residual):
         assert residual.shape == (*batch.ids.shape, chat.d_model)
         assert not residual.is_inference(), "kept, it could still take part in a gradient"
-        seen.append((tuple(batch.rows), layer))
+        seen.append(layer)
 
-    read(
-        chat, passages, [1, 2, 6], see, after=lambda batch: seen.append((tuple(batch.rows), "after")), batch_tokens=200
-    )
-    groups = [tuple(batch.rows) for batch in batches(chat, passages, batch_tokens=200)]
-    assert seen == [(rows, what) for rows in groups for what in (1, 2, 6, "after")]
-    assert len(groups) > 1
+    with chat.hooks({7: partial(see, "a later block")}):
+        show(chat, batch, {layer: partial(see, layer) for layer in (1, 2, 6)})
+    assert seen == [1, 2, 6]
 
 
-def test_nothing_to_read_runs_nothing(chat: Model):
-    read(chat, [], [0], lambda *_: pytest.fail("the model ran"), after=lambda _: pytest.fail("a batch came"))
+def test_means_at_a_layer_are_those_of_its_residual_stream(chat: Model):
+    passages, kept = passages_of_lengths(LENGTHS), []
+    batch = padded(chat, passages)
+    show(chat, batch, {4: kept.append})
+    expected = [row[list(own)].double().mean(0) for row, own in zip(kept[0], batch.own.tolist(), strict=True)]
+    torch.testing.assert_close(
+        torch.from_numpy(read(chat, passages, means_at, 4, batch_tokens=300)["means"]),
+        torch.stack(expected).float(), rtol=1e-4, atol=1e-4, equal_nan=True,
+    )  # fmt: skip
 
 
 def test_progress_ends_at_its_total(chat: Model, monkeypatch):
     totals, steps = [], []
 
     @contextmanager
-    def track(description, total, *, unit):
+    def track(description, total, *, unit, quiet):
         totals.append(total)
         yield steps.append
 
-    monkeypatch.setattr(reading, "track", track)
-    read(chat, passages_of_lengths(LENGTHS), [0], lambda *_: None, batch_tokens=200)
+    monkeypatch.setattr(work, "track", track)
+    read(chat, passages_of_lengths(LENGTHS), means_at, 0, batch_tokens=200)
     assert len(steps) > 1
-    assert [sum(steps)] == totals
+    assert [sum(steps)] == totals == [sum(LENGTHS)]
 
 
 def test_own_means_by_hand():

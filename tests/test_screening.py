@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from creativity_lens import screening
+from creativity_lens import scoring
 from creativity_lens.files import data_folder
 from creativity_lens.models import Model
 from creativity_lens.prompts import ContrastivePair, load_control
@@ -104,7 +104,7 @@ def test_the_sign_says_which_side_became_likelier(chat, pairs):
 def test_edits_do_not_touch_each_other_however_they_are_batched(chat, pairs, monkeypatch):
     edits = [edit(chat, layer, 0.3, seed) for layer in (0, 3, 6) for seed in (0, 1)]
     together = screen(chat, pairs[:2], edits, max_tokens=12)
-    monkeypatch.setattr(screening, "LOGIT_BYTES", 1)  # one edit at a time
+    monkeypatch.setattr(scoring, "LOGIT_BYTES", 1)  # one edit at a time
     alone = screen(chat, pairs[:2], edits, max_tokens=12)
     assert torch.allclose(together.kl, alone.kl, atol=1e-5)
     assert torch.allclose(together.log_ratio_change, alone.log_ratio_change, atol=1e-4)

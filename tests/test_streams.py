@@ -1,6 +1,7 @@
 """Two models side by side: texts equal those of a naive loop over transformers' own models, whatever the batch."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -195,7 +196,7 @@ def test_the_partner_has_a_temperature_and_a_form_of_its_own(chat, base):
 
 
 def with_ends(monkeypatch, model: Model, ends) -> None:
-    monkeypatch.setitem(model.__dict__, "end_ids", tuple(ends))
+    monkeypatch.setitem(model.__dict__, "shape", replace(model.shape, end_ids=tuple(ends)))
 
 
 @pytest.mark.parametrize("leave_share", [1, 8])
@@ -309,12 +310,12 @@ def test_two_caches_take_the_room_of_two(chat, base, monkeypatch):
 
 def test_the_context_of_each_model_that_reads_is_checked_before_any_runs(chat, base, monkeypatch):
     seen = calls(monkeypatch)
-    monkeypatch.setitem(base.__dict__, "context", 10)
+    monkeypatch.setitem(base.__dict__, "shape", replace(base.shape, context=10))
     with pytest.raises(InputError, match=r"at most the context of 10 of pocket-base; shorten 'Write about rain\.'"):
         generate(chat, PROMPTS[:1], partner=base, gamma=[0.0, 0.5], max_new_tokens=NEW)
     generate_rows(chat, [Row(PROMPTS[0], 0, gamma=0.0)], partner=base, max_new_tokens=2)
-    monkeypatch.setitem(chat.__dict__, "context", 10)
-    monkeypatch.setitem(base.__dict__, "context", 512)
+    monkeypatch.setitem(chat.__dict__, "shape", replace(chat.shape, context=10))
+    monkeypatch.setitem(base.__dict__, "shape", replace(base.shape, context=512))
     seen.clear()
     with pytest.raises(InputError, match="context of 10 of pocket-chat"):
         generate(chat, PROMPTS[:1], partner=base, gamma=0.5, max_new_tokens=NEW)

@@ -10,7 +10,7 @@ from fake_pairs import refusal
 from tiny_models import block_outputs, plain_model, save_model
 from yardsticks import by_hand, of_chat, responses
 
-from creativity_lens import text_scores, token_readings
+from creativity_lens import scoring, text_scores, token_readings
 from creativity_lens.activations import source_of
 from creativity_lens.files import data_folder
 from creativity_lens.models import Model, load_model
@@ -115,7 +115,7 @@ def of_a_random_direction(model: Model, layer: int = 2) -> Yardstick:
 def test_a_texts_numbers_do_not_depend_on_its_company(chat, monkeypatch):
     yardstick = of_chat(chat)
     together = score_texts(chat, yardstick, TEXTS * 9, tokens=True)
-    monkeypatch.setattr(token_readings, "LOGIT_BYTES", 1)
+    monkeypatch.setattr(scoring, "LOGIT_BYTES", 1)
     for row, text in zip(together.rows, TEXTS * 9, strict=True):
         alone = ALONE.setdefault(text, score_texts(chat, yardstick, [text], tokens=True).rows[0])
         assert row.text == text
@@ -293,4 +293,4 @@ def test_what_is_not_finite_is_said(chat, monkeypatch):
 def test_batches_are_those_of_reading(chat):
     """The control for the company test: with that little room, every text has a batch of its own."""
     passages = [passage for text in TEXTS for passage, _ in token_readings._windows(chat, chat.encode_text(text), 99)]
-    assert [len(batch.rows) for batch in batches(chat, passages, batch_tokens=1)] == [1] * 5
+    assert [len(rows) for rows, _ in batches(chat, passages, batch_tokens=1)] == [1] * 5

@@ -61,7 +61,7 @@ def cases(model):
 
 @pytest.mark.parametrize(("top_p", "top_k", "batch_bytes"), [(0.9, 50, 1 << 30), (0.7, 3, 1)])
 def test_entropies_equal_a_plain_softmax_of_transformers(base, plain, monkeypatch, top_p, top_k, batch_bytes):
-    monkeypatch.setattr(token_entropy, "LOGIT_BYTES", batch_bytes)  # all in one batch, then one by one
+    monkeypatch.setattr(scoring, "LOGIT_BYTES", batch_bytes)  # all in one batch, then one by one
     starts, texts = cases(base)
     read = token_entropies(base, starts, texts, top_p=top_p, top_k=top_k)
     assert read.full.shape == (len(texts), max(map(len, texts)))

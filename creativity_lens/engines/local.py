@@ -1,0 +1,42 @@
+"""The local engine: works are done in this process, one after the other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from creativity_lens.cell_store import CellStore
+from creativity_lens.work import Result, Work, do, largest_first, work_key
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """Works are done here; with a `store`, what it holds is read, and what is new is kept at once."""
+
+    store: CellStore | None = None
+    cache_bytes: int | None = None  # that the caches of one batch may take; None: from the memory that is free
+
+    @property
+    def threads(self) -> int:
+        """Threads that PyTorch uses in this process."""
+        import torch
+
+        return torch.get_num_threads()
+
+    def room(self, model: Any) -> int | None:
+        """Bytes for the caches of a batch, as they were fixed."""
+        return self.cache_bytes
+
+    def run(self, model: Any, works: Sequence[Work]) -> Iterator[tuple[int, Result]]:
+        """Do the works, the largest first. Under hooks of others nothing is kept: the results are not the model's."""
+        store = None if model.is_hooked else self.store
+        identity = model.identity | {"threads": self.threads} if store is not None else {}
+        for number in largest_first(works):
+            if store is None:
+                yield number, do(model, works[number])
+                continue
+            key = work_key(works[number], identity)
+            found = store.read(key)
+            if found is None:
+                found = do(model, works[number])
+                store.write(key, found)
+            yield number, found
