@@ -1,7 +1,7 @@
 """Kept results: one file per work, named by its key, checked by a sum over every byte when it is read.
 
-A cell file is one line, `creativity-lens cell 1 SHA256`, and the safetensors bytes that the sum is of. A file that is not
-as it was written is never used: its work is done again.
+A cell file is one line, `creativity-lens cell 1 SHA256`, and the safetensors bytes that the sum is of. A file that is
+not as it was written is never used: its work is done again.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from creativity_lens.storage import Storage
+from creativity_lens.tensor_header import ordered_file
 from creativity_lens.work import Result
 
 CELLS = "cells"  # the folder in a run's folder
@@ -41,7 +42,7 @@ class CellStore:
 
     def write(self, key: str, result: Result) -> None:
         """Keep a result, whole or not at all. Raises `InputError` where it cannot be written."""
-        body = save(dict(result.arrays), {"key": key, "halved": json.dumps(list(result.halved))})
+        body = ordered_file(save(dict(result.arrays), {"key": key, "halved": json.dumps(list(result.halved))}))
         self.storage.write(
             f"{key}.cell", f"creativity-lens cell 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body
         )

@@ -99,7 +99,6 @@ def write_texts(
     max_new_tokens: int,
     batch_rows: int | str,
     probe: Probe | None,
-    on_halved: Any = None,
 ) -> Texts:
     """Generate every condition x prompt x seed in shared batches. Ends are not drawn: all texts are equally long."""
     place = np.array(
@@ -118,7 +117,7 @@ def write_texts(
     ]
     made = generate_rows(
         model, rows, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, batch_rows=batch_rows, probe=probe,
-        on_halved=on_halved, description=f"writing {stage} texts",
+        description=f"writing {stage} texts",
     )  # fmt: skip
     keys = [condition.keys for condition in conditions]
     frame = pd.DataFrame(

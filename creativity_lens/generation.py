@@ -141,11 +141,11 @@ def generate_rows(
         for batch in batches
     ]
     # a second model, and a listener, are of this process
-    engine = None if partner is None and on_step is None else Local()
+    engine = None if partner is None and on_step is None else Local(on_halved=on_halved)
     made = carry_out(model, works, description=description, quiet=on_step is not None, engine=engine)
-    if on_halved is not None:
-        for rows_left in (each for result in made for each in result.halved):
-            on_halved(rows_left)
+    if on_halved is not None and engine is None:
+        for size_left in (each for result in made for each in result.halved):
+            on_halved(size_left)
     found: list[Generation | None] = [None] * len(rows)
     for batch, result in zip(batches, made, strict=True):
         for place, number in enumerate(batch):

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from creativity_lens.files import write_json
+from creativity_lens.runs import RUN_FILE
 from creativity_lens.tables import table_frame, write_run
 
 
@@ -21,6 +23,11 @@ class Ledger:
     rows: list[dict[str, Any]] = field(default_factory=list)
     texts: list[pd.DataFrame] = field(default_factory=list)
     scores: list[pd.DataFrame] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Write down what was asked, before anything runs: by this a broken-off run is known again."""
+        if self.out is not None:
+            write_json(self.out / RUN_FILE, self.run)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -1,10 +1,10 @@
 """What is decided before a model is loaded: device, number type, memory; and silence while loaders run."""
 
-import importlib.util
 import logging
 import math
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +14,11 @@ import torch
 
 from creativity_lens.costs import dimensions_of, rows_that_fit, token_bytes
 from creativity_lens.costs import weight_bytes as packed_bytes
-from creativity_lens.errors import InputError, check_choice, nearest
+from creativity_lens.errors import InputError, nearest
 from creativity_lens.memory import free_memory
 from creativity_lens.model_files import bytes_needed
 from creativity_lens.model_hub import readable
 
-QUANTIZE = ("4bit",)
 SAID_FROM = 10**9  # bytes of weights from which what a model needs is said before it is loaded
 _SHOWN_LENGTH = 128  # tokens of the rows that are counted then
 _MARGIN = 1.05  # of packed weights, for buffers and bookkeeping
@@ -83,103 +82,51 @@ def choose_dtype(dtype: str, place: torch.device, stored: str, *, quantize: str 
     return stored if place.type != "cpu" and stored in DTYPES else "float32"
 
 
-def check_quantize(quantize: str | None, dtype: str, place: torch.device) -> None:
-    """Refuse to quantise into what is unknown, in another dtype, without a GPU, or without bitsandbytes."""
-    if quantize is None:
-        return
-    check_choice("quantize", quantize, QUANTIZE)
-    if dtype not in ("auto", "bfloat16"):
-        raise InputError(
-            f"quantize '{quantize}': expected dtype 'bfloat16' or 'auto', got '{dtype}'; drop one of them."
-        )
-    if place.type != "cuda":
-        raise InputError(
-            f"quantize '{quantize}': expected an NVIDIA GPU, got device '{place}'; leave quantize out, or take a "
-            "smaller model."
-        )
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError(
-            f"quantize '{quantize}': expected the package bitsandbytes, found none; run "
-            "`pip install 'creativity-lens[quantize]'`."
-        )
-
-
-def check_quantizable(name: str, fused: int, quantize: str | None) -> None:
-    """Refuse to pack matrices that TransformerLens has to cut: packed, they cannot be read as numbers."""
-    if quantize is not None and fused:
-        raise InputError(
-            f"{name}: expected query, key and value in matrices of their own to load it in {quantize}, got fused ones; "
-            "load it without quantize, in bfloat16."
-        )
-
-
-def quantized(quantize: str | None) -> dict[str, Any]:
-    """What transformers is told to pack weights as they are read: NF4, twice quantised, computed in bfloat16."""
-    if quantize is None:
-        return {}
-    from transformers import BitsAndBytesConfig
-
-    how = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
-    return {"quantization_config": how}
-
-
-def target(place: torch.device, gpus: int, quantize: str | None) -> dict[str, Any]:
-    """Where TransformerLens is told to put a model: on one device, or balanced over the first `gpus` GPUs.
-
-    Packed weights are packed on their device: they are read to it, not moved there.
-    """
-    if gpus > 1:
-        return {"n_devices": gpus}
-    if quantize is None:
-        return {"device": str(place)}
-    return {"device_map": {"": str(place) if place.index is not None or place.type == "cpu" else f"{place.type}:0"}}
-
-
 def weight_bytes(
-    config: Mapping[str, Any], stored: Mapping[str, int], dtype: str, *, fused: int = 0, quantize: str | None = None
+    stored: Mapping[str, int],
+    dtype: str,
+    *,
+    fused: int = 0,
+    config: Mapping[str, Any] | None = None,
+    quantize: str | None = None,
 ) -> int:
     """Bytes of the weights once loaded: `stored` (safetensors type -> count) as `dtype`, or packed.
 
-    `fused` numbers are held twice. What config.json does not tell apart is taken as not packed.
+    `fused` numbers are held twice. What is packed, `config` tells; without it nothing is taken to be.
     """
     total = sum(stored.values()) + fused
     try:
-        return packed_bytes(dimensions_of(config), dtype, quantize=quantize, numbers=total)
+        return packed_bytes(dimensions_of(config or {}), dtype, quantize=quantize, numbers=total)
     except InputError:
         return total * torch.finfo(DTYPES[dtype]).bits // 8
 
 
 def memory_line(
     name: str,
-    config: Mapping[str, Any],
     stored: Mapping[str, int],
     dtype: str,
     place: torch.device,
     *,
     fused: int = 0,
     gpus: int = 1,
+    config: Mapping[str, Any] | None = None,
     quantize: str | None = None,
 ) -> str:
     """What a model will take and what is free, known from config.json and the headers of its weights alone.
 
     Rows are those of a batch of texts that are written: their caches, logits and work space beside the weights.
 
-    >>> memory_line("llama-2-7b", config, stored, "bfloat16", torch.device("cuda"))      # doctest: +SKIP
+    >>> memory_line("llama-2-7b", stored, "bfloat16", torch.device("cuda"), config=config)      # doctest: +SKIP
     'llama-2-7b in bfloat16 on cuda: 13.5 GB of weights and 0.5 MB per cached token; 76.1 GB are free, room for batches
-    of 434 rows of 128 tokens'
+    of 461 rows of 128 tokens'
     """
-    weights = weight_bytes(config, stored, dtype, fused=fused, quantize=quantize)
+    weights = weight_bytes(stored, dtype, fused=fused, config=config, quantize=quantize)
     places = [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)]
     known = [free for free in map(free_memory, places) if free is not None]
-    kind = dtype if quantize is None else f"{quantize} ({dtype})"
+    kind = dtype if quantize is None else f"{quantize} and {dtype}"
     said = f"{name} in {kind} on {' and '.join(places)}: {readable(weights)} of weights"
     try:
-        sizes = dimensions_of(config)
+        sizes = dimensions_of(config or {})
     except InputError:
         return f"{said}; {readable(sum(known))} are free" if known else said
     said += f" and {_small(token_bytes(sizes, dtype))} per cached token"
@@ -187,8 +134,14 @@ def memory_line(
         return said
     left = known[0] - weights / gpus  # batches are planned by the first GPU
     rows = rows_that_fit(sizes, _SHOWN_LENGTH, dtype, left, on_gpu=place.type == "cuda")
-    room = f"room for batches of {rows:,} rows of {_SHOWN_LENGTH} tokens" if left > 0 else "too little"
+    room = f"room for batches of {rows:,} rows of {_SHOWN_LENGTH} tokens" if left > 0 else "which is too little"
     return f"{said}; {readable(sum(known))} are free, {room}"
+
+
+def say_memory(name: str, stored: Mapping[str, int], dtype: str, place: torch.device, **how: Any) -> None:
+    """Print the memory line on standard error, of a model whose weights take a gigabyte or more; same arguments."""
+    if sum(stored.values()) * torch.finfo(DTYPES[dtype]).bits // 8 >= SAID_FROM:
+        print(memory_line(name, stored, dtype, place, **how), file=sys.stderr)
 
 
 def _small(size: int) -> str:
@@ -211,7 +164,11 @@ def refuse_too_large(
     `config` is needed to know what packed weights take.
     """
     need = bytes_needed(stored, dtype, fused=fused)
-    packed = None if config is None else math.ceil(_MARGIN * weight_bytes(config, stored, "bfloat16", quantize="4bit"))
+    packed = (
+        None
+        if config is None
+        else math.ceil(_MARGIN * weight_bytes(stored, "bfloat16", config=config, quantize="4bit"))
+    )
     if quantize is not None:
         need = packed or need
     smaller = f"quantize '4bit' ({readable(packed)}), " if packed and quantize is None and not fused else ""

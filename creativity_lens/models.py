@@ -25,6 +25,7 @@ from creativity_lens.files import sha256_text
 from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
 from creativity_lens.model_hub import Found, Listing, find_model
 from creativity_lens.native import Native
+from creativity_lens.quantization import check_quantizable, check_quantize, quantized, target_of
 from creativity_lens.shape import Shape, shape_of
 from creativity_lens.tokens import EncodedPrompt
 from creativity_lens.work import Engine
@@ -281,6 +282,7 @@ def load_model(
     revision: str | None = None,
     devices: int | str | None = None,
     template: str = "auto",
+    quantize: str | None = None,
 ) -> Model:
     """Load a built-in model, a hub repository or a folder in Hugging Face format, weights raw, ready to be read.
 
@@ -288,10 +290,12 @@ def load_model(
     cached state is used if there is one. `device` is "auto", "cpu", "cuda", "cuda:N" or "mps", `devices` a number of
     GPUs (or "auto") to spread the model over. `dtype` is "float32", "bfloat16", "float16" or "auto": float32 on the
     CPU, elsewhere as stored. `template` "auto" asks chat models in their chat template and base models in plain text,
-    "none" always in plain text, "chat" always in the template.
+    "none" always in plain text, "chat" always in the template. `quantize` "4bit" packs the blocks' matrices (NF4, by
+    bitsandbytes, on NVIDIA GPUs), with all else in bfloat16.
 
-    Everything that can be known is checked before weights are read (format, architecture, memory). Raises `InputError`,
-    one line, for whatever cannot be loaded. Weights come from safetensors only and no code of the repository runs.
+    Everything that can be known is checked before weights are read (format, architecture, memory), and what a model of
+    1 GB or more will take is said on standard error. Raises `InputError`, one line, for whatever cannot be loaded.
+    Weights come from safetensors only and no code of the repository runs.
 
     >>> model = load_model("pocket-chat")
     >>> model.n_layers, model.d_model
@@ -300,18 +304,24 @@ def load_model(
     check_choice("template", template, ("auto", "none", "chat"))
     check_choice("dtype", dtype, ("auto", *loading.DTYPES))
     place, gpus = loading.choose_device(device), loading.count_devices(devices, device)
+    check_quantize(quantize, dtype, place)
 
     def refuse_early(listing: Listing) -> None:
-        wanted = loading.choose_dtype(dtype, place, stored_dtype(listing.stored))
-        loading.refuse_too_large(listing.repo, listing.stored, wanted, place, gpus=gpus)
+        wanted = loading.choose_dtype(dtype, place, stored_dtype(listing.stored), quantize=quantize)
+        loading.refuse_too_large(
+            listing.repo, listing.stored, wanted, place, gpus=gpus, config=listing.config, quantize=quantize
+        )
 
     found = find_model(name, revision=revision, before_download=refuse_early)
     files = found.files
-    chosen = loading.choose_dtype(dtype, place, stored_dtype(files.stored))
-    loading.refuse_too_large(found.id, files.stored, chosen, place, fused=files.fused, gpus=gpus)
+    chosen = loading.choose_dtype(dtype, place, stored_dtype(files.stored), quantize=quantize)
+    check_quantizable(found.id, files.fused, quantize)
+    how: dict[str, Any] = {"fused": files.fused, "gpus": gpus, "config": files.config, "quantize": quantize}
+    loading.refuse_too_large(found.id, files.stored, chosen, place, **how)
+    loading.say_memory(str(name), files.stored, chosen, place, **how)
     with loading.quiet_loaders():
         tokenizer = tokens.load_tokenizer(found.files.folder, found.id)
-        bridge = _boot(found, loading.DTYPES[chosen], place, gpus)
+        bridge = _boot(found, loading.DTYPES[chosen], place, gpus, quantize)
     return Model(
         name=str(name),
         id=found.id,
@@ -324,10 +334,11 @@ def load_model(
         weights_hash=weights_hash(files.weights, commit=found.commit),
         device=torch.device(bridge.cfg.device),
         dtype=loading.DTYPES[chosen],
+        quantize=quantize,
     )
 
 
-def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int) -> Any:
+def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int, quantize: str | None) -> Any:
     """The bridge: weights raw, every one of them from the files, gradients off."""
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
@@ -336,8 +347,8 @@ def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int) -> A
     if architecture.endswith("ForConditionalGeneration") and importlib.util.find_spec("torchvision") is None:
         # TransformerLens would run pip by itself
         raise InputError(f"{found.id}: expected torchvision, for it also sees images; run `pip install torchvision`.")
-    loader = loading.NotingLoader(get_hf_model_class_for_architecture(architecture))
-    target: dict[str, Any] = {"n_devices": gpus} if gpus > 1 else {"device": str(place)}
+    loader = loading.NotingLoader(get_hf_model_class_for_architecture(architecture), **quantized(quantize))
+    target = target_of(place, gpus, quantize)
     try:
         folder = str(found.files.folder)
         bridge = TransformerBridge.boot_transformers(folder, dtype=dtype, model_class=loader, **target)

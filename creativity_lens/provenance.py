@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from creativity_lens import __version__
 from creativity_lens.concept import Concept
 from creativity_lens.files import sha256_text
@@ -28,7 +26,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "name": model.name, "id": model.id, "revision": model.revision, "config_hash": model.config_hash,
         "weights_hash": model.weights_hash, "template": model.template, "template_hash": model.template_hash,
         "n_layers": model.n_layers, "d_model": model.d_model, "dtype": str(model.dtype).removeprefix("torch."),
-        "device": str(model.device),
+        "device": str(model.device), "quantize": model.quantize, "writer": model.identity["writer"],
     }  # fmt: skip
 
 
@@ -48,7 +46,7 @@ def describe_run(
         "versions": {"creativity-lens": __version__, **{name: importlib.metadata.version(name) for name in PACKAGES}},
         "machine": {
             "platform": platform.platform(), "processor": platform.machine(), "python": platform.python_version(),
-            "threads": torch.get_num_threads(), "device": str(model.device),
+            "threads": model.engine.threads, "device": str(model.device),
         },
         "model": describe_model(model),
         "reader": describe_model(reader) if reader is not None else None,

@@ -4,6 +4,7 @@ What chooses is never what is tested. The order is: read-out and directions from
 dev texts, the choice, controls matched to it, test texts, the verdict. A positive control runs through the same code.
 """
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -31,7 +32,9 @@ from creativity_lens.conditions import (
 )
 from creativity_lens.controls import control_edits
 from creativity_lens.directions import Directions, with_dev_scores
+from creativity_lens.errors import InputError
 from creativity_lens.files import plain
+from creativity_lens.generation import cache_room
 from creativity_lens.given import SHARED_NOISE, plan_for
 from creativity_lens.layers import drawn_only
 from creativity_lens.ledger import Ledger
@@ -40,7 +43,7 @@ from creativity_lens.plan import Plan
 from creativity_lens.prompts import ContrastivePair, Prompt, load_control, load_pairs, load_prompts
 from creativity_lens.provenance import describe_run, verdict_dict
 from creativity_lens.result import Sweep
-from creativity_lens.runs import new_run
+from creativity_lens.runs import begun, new_run, store_of
 from creativity_lens.sides import Sides
 from creativity_lens.stages import (
     CellKey,
@@ -93,9 +96,13 @@ def sweep_layers(
 
     `prompts` is (dev, test); `control` names the positive control ("register", "sentiment", None for none; "auto" takes
     register for the built-in models); `sides` names what the pairs contrast, where that is not creativity; with
-    `directions` those are pushed along instead of the pairs' own, and judged alike; `out` is a new folder that is
-    written to as stages end. Raises `InputError` for pairs, prompts or a plan that do not fit the
-    model or each other, and for a folder that holds another run.
+    `directions` those are pushed along instead of the pairs' own, and judged alike.
+
+    `out` is the run's folder, on this machine or on object storage. What is finished is kept there at once, and the
+    same call goes on where another one was broken off, by whatever; `sweep.csv`, texts and directions are then equal to
+    the byte to those of a run that was not (in float32 on one machine, unless a batch had to be halved for memory). A
+    finished run is read. Raises `InputError` for pairs, prompts or a plan that do not fit the model or each other, and
+    for a folder that holds a run with other inputs, or that another process writes.
 
     >>> sweep = sweep_layers(load_model("pocket-chat"), load_pairs(), seed=0)     # doctest: +SKIP
     >>> sweep.figure()                                                            # doctest: +SKIP
@@ -111,12 +118,23 @@ def sweep_layers(
         control = "register" if model.id.startswith("pocket-") else "sentiment"
     if not plan.screen_only:
         check_prompts(model, dev, test, max_new_tokens=plan.max_new_tokens, front=sides.urge)
-    described = describe_run(model, reader, pairs, dev, test, plan, command, sides)
-    with new_run(out, model.name) if out is not None else nullcontext() as folder:
-        ledger = Ledger(folder, {"name": folder.resolve().name if folder else model.name, **described})
-        if directions is not None:
-            ledger.run |= {"given": {"method": directions.method, "source": source_dict(directions.source)}}
-            ledger.run["warnings"].append(SHARED_NOISE)
+    described = describe_run(model, reader, pairs, dev, test, plan, command, sides) | {"control": control}
+    if directions is not None:
+        described["given"] = {"method": directions.method, "source": source_dict(directions.source)}
+        described["warnings"].append(SHARED_NOISE)
+    with new_run(out, model.name, resume=True) if out is not None else nullcontext() as folder:
+        earlier = begun(folder, described) if folder is not None else None
+        if folder is not None and earlier is not None and earlier.get("status") == "finished":
+            try:
+                return Sweep.load(folder)
+            except InputError as error:  # a damaged file is made anew from what was kept
+                warnings.warn(f"{error} It is made again.", stacklevel=2)
+        run = {"name": folder.resolve().name if folder else model.name, **described}
+        ledger = Ledger(folder, run)
+        if folder is not None:
+            models = _keeping([model, reader], folder, earlier, run)
+            model, reader = models[0] or model, models[1]
+            ledger.begin()
         concepts, kl, nuisances = _read_out(model, pairs, sides, control, plan, directions, ledger)
         main, verdicts = concepts[0], {}
         if not plan.screen_only and main.scorer is not None and main.choosable:
@@ -133,6 +151,25 @@ def sweep_layers(
         if folder is not None:
             sweep.save(folder)
     return sweep
+
+
+def _keeping(
+    models: Sequence[Model | None], folder: Path, earlier: dict[str, Any] | None, run: dict[str, Any]
+) -> list[Model | None]:
+    """The models, with results kept in the run's folder and batches as they were planned when the run began."""
+    plan = (earlier or {}).get("batch_plan") or {}
+    first = next(model for model in models if model is not None)
+    room = plan.get("cache_bytes") or first.engine.room(first) or cache_room(first.device)
+    run["batch_plan"] = {"cache_bytes": room, "threads": first.engine.threads}
+    if earlier is not None:
+        run |= {"created": earlier["created"], "resumed": earlier.get("resumed", 0) + 1}
+    store = store_of(folder)
+    return [
+        None
+        if model is None
+        else replace(model, engine=model.engine.keeping(store, room, run["batches_halved"].append))
+        for model in models
+    ]
 
 
 def _read_out(
@@ -200,7 +237,6 @@ def _write_and_read(
             max_new_tokens=plan.max_new_tokens,
             batch_rows=plan.batch_rows,
             probe=(scorer.layer, scorer.vector),
-            on_halved=ledger.run["batches_halved"].append,
         )
     texts.frame["hooked_score"] = hooked_gaps(texts.frame["hooked_score"].to_numpy(float), scorer)
     ledger.run["rows"][stage] = len(texts.frame)

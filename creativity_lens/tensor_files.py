@@ -15,10 +15,11 @@ from torch import Tensor
 
 from creativity_lens.errors import InputError
 from creativity_lens.files import write_with
+from creativity_lens.tensor_header import LENGTH, ordered
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, form: str) -> None:
-    """Write float32 tensors and metadata whole, as format `form`, with a checksum.
+    """Write float32 tensors and metadata whole, as format `form`, with a checksum; equal content gives equal bytes.
 
     Raises `InputError` where the file cannot be written, a full disk included.
     """
@@ -31,6 +32,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     def write(temporary: Path) -> None:
         try:
             save_file(own, temporary, described)
+            with temporary.open("rb+") as written:
+                length = int.from_bytes(written.read(LENGTH), "little")
+                header = written.read(length)
+                written.seek(LENGTH)
+                written.write(ordered(header))
         except SafetensorError as error:  # its name for a full disk; it is no OSError
             raise OSError(str(error)) from error
 

@@ -48,6 +48,12 @@ class Engine(Protocol):
     def threads(self) -> int:
         """Threads of a worker: float32 sums depend on them."""
 
+    def keeping(self, store: Any, cache_bytes: int, on_halved: Callable[[int], None]) -> "Engine":
+        """The same engine for one run: with a `CellStore` for its results, and with room for batches that is fixed.
+
+        `on_halved` is told of every batch that was cut for memory, also of one that is read from the store.
+        """
+
     def room(self, model: Any) -> int | None:
         """Bytes that the caches of one batch may take, fixed for the run; None where that is seen batch by batch."""
 
@@ -85,10 +91,10 @@ def gather(results: Sequence[Result], rows: Sequence[Sequence[int]], name: str) 
     return placed
 
 
-def do(model: Any, work: Work) -> Result:
+def do(model: Any, work: Work, on_halved: Callable[[int], None] | None = None) -> Result:
     """Do a work in this process. A batch that does not fit into memory is done in halves, and the result says so.
 
-    Raises `InputError` where a single row does not fit.
+    `on_halved(rows)` is told at once. Raises `InputError` where a single row does not fit.
     """
     try:
         return Result(work.verb(model, work.settings, work.rows))
@@ -102,7 +108,9 @@ def do(model: Any, work: Work) -> Result:
             ) from None
     # after the except block: while it lasts, the failed pass keeps its tensors alive
     middle = len(work.rows) // 2
-    halves = [do(model, replace(work, rows=part)) for part in (work.rows[:middle], work.rows[middle:])]
+    if on_halved is not None:
+        on_halved(middle)
+    halves = [do(model, replace(work, rows=part), on_halved) for part in (work.rows[:middle], work.rows[middle:])]
     places = (range(middle), range(middle, len(work.rows)))
     arrays = {name: gather(halves, places, name) for name in halves[0].arrays}
     return Result(arrays, (middle, *halves[0].halved, *halves[1].halved))

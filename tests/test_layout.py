@@ -20,7 +20,7 @@ HEAVY = ("torch", "numpy", "pandas", "plotly", "transformers", "transformer_lens
 RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
-        "errors layers files tensor_files rows prompts scores plan runs progress memory model_names statistics cells "
+        "errors layers files tensor_files tensor_header rows prompts scores plan runs progress memory model_names statistics cells "
         "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
         "rank_resampling rank_intervals preferences diversity personas effects attractors stretches ratios glove "
         "embedding_cache inputs work storage leases cell_store engines costs",

@@ -144,7 +144,7 @@ def sweep(
     named = load_sides(pairs, sides)
     rated = rated_sets(ratings) if ratings else []
 
-    with new_run(out, model) as folder:
+    with new_run(out, model, resume=True) as folder:
         from creativity_lens.models import load_model
         from creativity_lens.reports import write_report
         from creativity_lens.sweep import sweep_layers

@@ -1,6 +1,6 @@
 """The local engine: works are done in this process, one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ class Local:
 
     store: CellStore | None = None
     cache_bytes: int | None = None  # that the caches of one batch may take; None: from the memory that is free
+    on_halved: Callable[[int], None] | None = None  # told at once when a batch is cut to so many rows
 
     @property
     def threads(self) -> int:
@@ -21,6 +22,10 @@ class Local:
         import torch
 
         return torch.get_num_threads()
+
+    def keeping(self, store: CellStore, cache_bytes: int, on_halved: Callable[[int], None]) -> "Local":
+        """The same engine for one run, which keeps its results."""
+        return Local(store, cache_bytes, on_halved)
 
     def room(self, model: Any) -> int | None:
         """Bytes for the caches of a batch, as they were fixed."""
@@ -32,11 +37,14 @@ class Local:
         identity = model.identity | {"threads": self.threads} if store is not None else {}
         for number in largest_first(works):
             if store is None:
-                yield number, do(model, works[number])
+                yield number, do(model, works[number], self.on_halved)
                 continue
             key = work_key(works[number], identity)
             found = store.read(key)
-            if found is None:
-                found = do(model, works[number])
+            if found is not None:
+                for size in found.halved if self.on_halved is not None else ():
+                    self.on_halved(size)
+            else:
+                found = do(model, works[number], self.on_halved)
                 store.write(key, found)
             yield number, found
