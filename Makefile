@@ -11,6 +11,7 @@ READY := $(VENV)/.ready
 READERS := .venv-readers
 LLAMACPP := .venv-llamacpp
 PREPARED := build/readers
+PEERS := .venv-peers
 PYTEST_READERS := -m pytest -c tests/readers/pytest.ini
 
 # Two workers of one thread each: models this small gain nothing from more threads, and lose much when cores are shared.
@@ -18,7 +19,7 @@ PYTEST_READERS := -m pytest -c tests/readers/pytest.ini
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep audit test test-slow test-readers test-llamacpp check format bench notebooks clean
+.PHONY: help setup sweep audit test test-slow test-readers test-llamacpp check format bench bench-peers notebooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,9 @@ format: $(READY) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench-peers: $(READY) $(PEERS)/.ready ## compare with repeng and steering-vectors, side by side: make bench-peers ARGS=--quick
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+
 notebooks: $(READY) ## run the notebooks and store them with their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python docs/notebooks.py --write $(ARGS)
 
@@ -88,6 +92,15 @@ $(READERS)/.ready: tests/readers/requirements.txt | $(READY)
 	@echo "setting up $(READERS): a few minutes, once"
 	$(PYTHON) -m venv --clear $(READERS)
 	$(READERS)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@touch $@
+
+$(PEERS)/.ready: benchmarks/peers/requirements.txt | $(READY)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
+	    echo "make: expected Python 3.11 or 3.12 as '$(PYTHON)' for repeng, got $$($(PYTHON) --version 2>&1);" \
+	         "install one and name it, as in: make bench-peers PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up $(PEERS): a few minutes, once"
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@touch $@
 
 # Only what is tested, and hardly optimised: it is to be right, not fast.

@@ -17,7 +17,6 @@ from creativity_lens.storage import Storage
 from creativity_lens.tensor_header import ordered_file
 from creativity_lens.work import Result
 
-CELLS = "cells"  # the folder in a run's folder
 _HEAD = re.compile(rb"creativity-lens cell 1 ([0-9a-f]{64})\n")
 _HEAD_BYTES = len("creativity-lens cell 1 ") + 64 + 1
 _NAME = re.compile(r"[0-9a-f]{64}\.cell")

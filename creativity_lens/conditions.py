@@ -19,6 +19,7 @@ from creativity_lens.reading import Passage
 from creativity_lens.scoring import Scorer, read_passages, read_texts, surprisals
 from creativity_lens.steering import Steering
 
+PARTS = 8  # batches of a stage, at least: what a lost worker loses, and how many can share the stage
 GAIN_ONLY = ("flip", "band")  # controls are compared in gain alone: no surprisal is measured of them
 
 
@@ -116,8 +117,8 @@ def write_texts(
         for seed in condition.seeds
     ]
     made = generate_rows(
-        model, rows, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, batch_rows=batch_rows, probe=probe,
-        description=f"writing {stage} texts",
+        model, rows, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, batch_rows=batch_rows, parts=PARTS,
+        probe=probe, description=f"writing {stage} texts",
     )  # fmt: skip
     keys = [condition.keys for condition in conditions]
     frame = pd.DataFrame(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from creativity_lens.backends.edits import by_edit, check_writable
 from creativity_lens.drawing import Decoding, Ids, Probe, Row, check_rows, encode_rows
 from creativity_lens.engines import Local
 from creativity_lens.errors import InputError
@@ -30,6 +31,7 @@ from creativity_lens.work import Arrays, Work, carry_out
 __all__ = ["OnStep", "Probe", "Row", "batch_size", "generate", "generate_rows"]
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
+PART_ROWS = 64  # a part is no smaller: below, a batch takes nearly as long with fewer rows
 CPU_CACHE_BYTES = 3 << 28  # beyond this, larger batches gain nothing on a CPU
 
 Both = tuple[Ids | None, Ids | None]  # what a row's model and its partner are given
@@ -97,6 +99,7 @@ def generate_rows(
     top_k: int = 0,
     min_p: float = 0.0,
     batch_rows: int | str = "auto",
+    parts: int = 1,
     scope: str = "generated",
     probe: Probe | None = None,
     on_halved: Callable[[int], None] | None = None,
@@ -105,10 +108,11 @@ def generate_rows(
 ) -> list[Generation]:
     """One text per row, in the order of `rows`.
 
-    Ends are not drawn before `min_new_tokens`. A batch that does not fit into memory is halved, and `on_halved(rows)`
-    is told the new size. A text whose logits are not numbers any more (an edit can overflow float16) ends there. A
-    mixture ends at an end token of either model. Raises `InputError` for a prompt that leaves no room in the context of
-    a model that reads it, and for a partner with another vocabulary.
+    Ends are not drawn before `min_new_tokens`. With `batch_rows` "auto" there are at least `parts` batches, as long as
+    each has 64 rows: so many workers can share them, and so little is lost with one. A batch that does not fit into
+    memory is halved, and `on_halved(rows)` is told the new size. A text whose logits are not numbers any more (an edit
+    can overflow float16) ends there. A mixture ends at an end token of either model. Raises `InputError` for a prompt
+    that leaves no room in the context of a model that reads it, and for a partner with another vocabulary.
     """
     decoding = Decoding(
         max_new_tokens, min_new_tokens, top_p, top_k, min_p, scope, probe, partner, mixing or Mixing()
@@ -126,10 +130,16 @@ def generate_rows(
     longest = max(lengths) + max_new_tokens
     beside = partner if any(other is not None for _, other in encoded) else None
     if batch_rows == "auto":  # as few batches as memory allows, all of a size: a small one takes nearly as long
-        size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size(model, longest, beside)))
+        fewest = max(math.ceil(len(rows) / batch_size(model, longest, beside)), min(parts, len(rows) // PART_ROWS))
+        size = math.ceil(len(rows) / fewest)
     else:
         size = int(batch_rows)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if model.writer is not None:  # it plans its own batches, each of one edit
+        check_writable(decoding, rows, gpus=model.writer.gpus)
+        if on_step is not None:
+            raise InputError("on_step: expected none with a backend that draws whole texts; leave one of the two away.")
+        batches = [[order[place] for place in group] for group in by_edit([rows[number] for number in order])]
     numbered = on_step is not None  # a key is made of the rows alone
     works = [
         Work(
@@ -180,6 +190,8 @@ def _write(model: Model, settings: tuple[Decoding, OnStep | None], asked: Sequen
     """Verb: `tokens [row, step]`, `length`, `probe` and `is_partners` `[row]` of the texts that are drawn."""
     decoding, on_step = settings
     rows = [each.row for each in asked]
+    if model.writer is not None:
+        return _as_arrays(model.writer.write(model, decoding, rows, [each.ids[0] for each in asked]), decoding)
     with torch.inference_mode():
         draws = Draws(rows, model, decoding)
         streams = [_stream(model, rows, [each.ids[0] for each in asked], decoding)]
@@ -220,6 +232,19 @@ def _write(model: Model, settings: tuple[Decoding, OnStep | None], asked: Sequen
         "length": lengths.numpy(),
         "probe": np.array(probes.means(), dtype=np.float64),
         "is_partners": np.array([decoding.partner is not None and draws.is_partners(i) for i in range(len(rows))]),
+    }
+
+
+def _as_arrays(texts: Sequence[Ids], decoding: Decoding) -> Arrays:
+    """The texts of a writer, of which no probe is read."""
+    tokens = np.zeros((len(texts), decoding.max_new_tokens), dtype=np.int32)
+    for row, ids in enumerate(texts):
+        tokens[row, : len(ids)] = ids
+    return {
+        "tokens": tokens,
+        "length": np.array([len(ids) for ids in texts]),
+        "probe": np.full(len(texts), np.nan),
+        "is_partners": np.zeros(len(texts), dtype=bool),
     }
 
 

@@ -104,7 +104,7 @@ def inputs_of(run: Mapping[str, Any]) -> dict[str, Any]:
         elif part == "options":
             # the seed stands on its own
             own = {key: item for key, item in value.items() if key != "seed"} if isinstance(value, Mapping) else {}
-            found |= _flat(part, own or {name: plain(run.get(name)) for name in _OPTIONS}, None)
+            found |= _flat(part, own or {name: _names(plain(run.get(name))) for name in _OPTIONS}, None)
         else:
             found |= _flat(part, value, fields)
     if "prompts.sha256" not in found and isinstance(texts := run.get("prompts_text"), Mapping):
@@ -166,6 +166,14 @@ def _flat(name: str, value: Any, fields: Iterable[str] | None) -> dict[str, Any]
 def _of_source(source: Any) -> Any:
     """What directions were measured on; the versions that measured them are theirs, not this run's."""
     return {key: source[key] for key in _SOURCE if key in source} if isinstance(source, Mapping) else source
+
+
+def _names(value: Any) -> Any:
+    """A list of conditions by their names, which say all that sets them apart."""
+    is_listed = (
+        isinstance(value, list) and value and all(isinstance(each, Mapping) and "name" in each for each in value)
+    )
+    return [each["name"] for each in value] if is_listed else value
 
 
 def _is_same_model(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from creativity_lens.rows import (
     parse_row,
     read_lines,
 )
+from creativity_lens.storage import local_copy
 
 KINDS = ("premise", "manner", "response")
 SPLITS = ("train", "dev", "test")
@@ -83,7 +84,7 @@ _TEXTS = _FIELDS[5:]
 
 
 def load_pairs(path: str | Path | None = None) -> list[ContrastivePair]:
-    """Read and check a JSONL file of pairs; None is the set that ships with the package.
+    """Read and check a JSONL file of pairs, here or at a URL; None is the set that ships with the package.
 
     Every row has exactly the fields of `ContrastivePair`, in any order (`"split": null` where there is none). Either
     all rows name a split or none does. Raises `InputError` at the first row that is not sound.
@@ -91,7 +92,11 @@ def load_pairs(path: str | Path | None = None) -> list[ContrastivePair]:
     >>> load_pairs()[0].kind
     'premise'
     """
-    file = Path(path) if path is not None else data_folder() / "contrastive_pairs" / "pairs.jsonl"
+    with local_copy(path if path is not None else data_folder() / "contrastive_pairs" / "pairs.jsonl") as file:
+        return _read_pairs(file)
+
+
+def _read_pairs(file: Path) -> list[ContrastivePair]:
     numbered = []
     for number, line in read_lines(file, "a JSONL file of contrastive pairs"):
         where = f"{file}:{number}"
@@ -170,19 +175,20 @@ def read_prompts(path: str | Path) -> list[Prompt]:
 
 
 def load_prompts(path: str | Path | None = None) -> tuple[list[Prompt], list[Prompt]]:
-    """Read prompts (see `read_prompts`) as (dev, test); None is the set that ships with the package.
+    """Read prompts (see `read_prompts`), here or at a URL, as (dev, test); None is the set that ships with the package.
 
     Without splits a third of the prompts, drawn by the hash of their texts, is dev.
     """
-    file = Path(path) if path is not None else data_folder() / "contrastive_pairs" / "prompts.jsonl"
-    prompts = read_prompts(file)
+    place = path if path is not None else data_folder() / "contrastive_pairs" / "prompts.jsonl"
+    with local_copy(place) as file:
+        prompts = read_prompts(file)
     if prompts[0].split is None:
         by_hash = sorted(prompts, key=lambda prompt: sha256_text("prompts", prompt.text))
         dev_ids = {prompt.id for prompt in by_hash[: max(1, round(len(prompts) / 3))]}
         prompts = [replace(prompt, split="dev" if prompt.id in dev_ids else "test") for prompt in prompts]
     dev, test = ([prompt for prompt in prompts if prompt.split == split] for split in ("dev", "test"))
     if not dev or not test:
-        raise InputError(f"{file}: expected prompts for both dev and test, got {len(dev)} and {len(test)}; add some.")
+        raise InputError(f"{place}: expected prompts for both dev and test, got {len(dev)} and {len(test)}; add some.")
     return dev, test
 
 

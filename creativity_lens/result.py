@@ -10,9 +10,10 @@ from creativity_lens.activations import Source
 from creativity_lens.directions import Directions
 from creativity_lens.errors import InputError
 from creativity_lens.figures import draw
+from creativity_lens.holding import owned_folder
 from creativity_lens.html_tables import html_table, html_text, with_interval
 from creativity_lens.layer_table import layer_rows
-from creativity_lens.runs import DIRECTIONS_FILE, SCORER_FILE, SCORING_FILE, owned_folder
+from creativity_lens.runs import DIRECTIONS_FILE, SCORER_FILE, SCORING_FILE
 from creativity_lens.tables import read_run, write_run
 from creativity_lens.yardstick import Yardstick
 

@@ -36,6 +36,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.files import plain
 from creativity_lens.generation import cache_room
 from creativity_lens.given import SHARED_NOISE, plan_for
+from creativity_lens.holding import new_run, store_of
 from creativity_lens.layers import drawn_only
 from creativity_lens.ledger import Ledger
 from creativity_lens.models import Model
@@ -43,7 +44,7 @@ from creativity_lens.plan import Plan
 from creativity_lens.prompts import ContrastivePair, Prompt, load_control, load_pairs, load_prompts
 from creativity_lens.provenance import describe_run, verdict_dict
 from creativity_lens.result import Sweep
-from creativity_lens.runs import begun, new_run, store_of
+from creativity_lens.runs import begun
 from creativity_lens.sides import Sides
 from creativity_lens.stages import (
     CellKey,

@@ -23,7 +23,7 @@ RANKS: dict[str, int] = {
         "errors layers files tensor_files tensor_header rows prompts scores plan runs progress memory model_names statistics cells "
         "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
         "rank_resampling rank_intervals preferences diversity personas effects attractors stretches ratios glove "
-        "embedding_cache inputs work storage leases cell_store engines costs",
+        "embedding_cache inputs work storage leases holding cell_store engines costs",
         "wording leaks model_files model_hub loading tokens native shape models vocabulary embedding_files embeddings "
         "monoculture",
         "lint reading",
@@ -31,6 +31,7 @@ RANKS: dict[str, int] = {
         "directions",
         "steering sampling prefix",
         "drawing",
+        "backends",
         "streams",
         "generation dosing gating",
         "scoring",

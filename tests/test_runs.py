@@ -9,7 +9,8 @@ from fake_pairs import refusal
 from full_disk import full_disk
 
 from creativity_lens.files import write_json
-from creativity_lens.runs import check_file, find_run, new_run, newest_run, owned_folder
+from creativity_lens.holding import new_run, owned_folder
+from creativity_lens.runs import check_file, find_run, newest_run
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from creativity_lens.audit.rows import table_of
 from creativity_lens.errors import InputError
 from creativity_lens.figures import draw_audit
 from creativity_lens.files import plain, read_text, sha256_of, write_json, write_with
+from creativity_lens.holding import owned_folder
 from creativity_lens.html_tables import html_table, html_text, with_interval
-from creativity_lens.runs import AUDIT_FILE, RUN_FILE, owned_folder
+from creativity_lens.runs import AUDIT_FILE, RUN_FILE
 
 TEXTS_FILE = "audit.parquet"
 KIND = "audit"

@@ -85,8 +85,8 @@ def audit(
     from creativity_lens.cli.asking import pushes_of
     from creativity_lens.dosing import load_chosen
     from creativity_lens.errors import InputError
+    from creativity_lens.holding import new_run
     from creativity_lens.prompts import load_pairs, read_prompts
-    from creativity_lens.runs import new_run
 
     # every option and file is checked, and the folder tried, before a model loads
     stages = stages_of(ladder) if ladder is not None else {"base": base, "aligned": aligned}

@@ -144,8 +144,8 @@ def sweep(
     from creativity_lens.decoding import BASELINES, GAMMAS, sweep_gamma
     from creativity_lens.decoding.sweeping import checked_sweep
     from creativity_lens.errors import InputError, check_choice
+    from creativity_lens.holding import new_run
     from creativity_lens.prompts import load_prompts
-    from creativity_lens.runs import new_run
     from creativity_lens.statistics import FEWEST
 
     gammas = GAMMAS if gammas is None else gammas

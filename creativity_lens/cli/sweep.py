@@ -4,6 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
+from creativity_lens.cli.engines import (
+    Address,
+    Backend,
+    Engine,
+    GpusPerWorker,
+    Place,
+    Quantize,
+    Threads,
+    Workers,
+    loader,
+)
 from creativity_lens.cli.options import (
     Device,
     Devices,
@@ -60,7 +71,11 @@ Ratings = Annotated[
 ScreenOnly = Annotated[bool, typer.Option("--screen-only", help="Read-out and screening; no sampling, no verdict.")]
 Preset = Annotated[str | None, typer.Option(metavar="olson2024", help="Layers, strengths and score of a paper.")]
 Out = Annotated[
-    str | None, typer.Option(metavar="FOLDER", help="Where the run is written; default: runs/MODEL-001, -002, ...")
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="Where the run is written, or gone on with; default: runs/MODEL-001, -002, ...",
+    ),
 ]
 
 
@@ -86,8 +101,15 @@ def sweep(
     device: Device = "auto",
     devices: Devices = None,
     dtype: Dtype = "auto",
+    quantize: Quantize = None,
     revision: Revision = None,
     template: Template = "auto",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    threads: Threads = None,
+    backend: Backend = "bridge",
     ratings: Ratings = None,
     screen_only: ScreenOnly = False,
     preset: Preset = None,
@@ -97,7 +119,7 @@ def sweep(
     """Score how well steering works against depth, and write a report.
 
     Prints a table of layers, the chosen layer and strength and a one-sentence verdict; writes the run's folder with
-    report.html.
+    report.html. A run that was broken off is gone on with by the same command and its --out.
 
     Example: clens sweep --model pocket-chat --strengths 0.1,0.2
     """
@@ -106,9 +128,9 @@ def sweep(
     from creativity_lens.cli.validate import rated_sets
     from creativity_lens.dosing import load_chosen
     from creativity_lens.errors import InputError, check_choice
+    from creativity_lens.holding import new_run
     from creativity_lens.plan import PRESETS, Plan
     from creativity_lens.prompts import load_pairs, load_prompts
-    from creativity_lens.runs import new_run
     from creativity_lens.sides import load_sides
 
     # every option and file is checked, and the run's folder tried, before the model loads
@@ -138,25 +160,24 @@ def sweep(
         raise InputError("--directions: pushes along those of the file, without --methods; leave one of the two away.")
     steering = None if directions is None else load_chosen(directions).directions
     check_choice("--positive-control", positive_control, ["auto", "register", "sentiment", "none"])
-    place: dict[str, Any] = {"device": device, "dtype": dtype}
     spread = None if devices is None else whole_or_auto(devices, "devices")
+    place = Place(engine, address, workers, gpus_per_worker, threads, device, spread, backend)
     chosen_pairs, chosen_prompts = load_pairs(pairs), load_prompts(prompts)
     named = load_sides(pairs, sides)
     rated = rated_sets(ratings) if ratings else []
 
-    with new_run(out, model, resume=True) as folder:
-        from creativity_lens.models import load_model
+    with new_run(out, model, resume=True) as folder, loader(place) as load:
         from creativity_lens.reports import write_report
         from creativity_lens.sweep import sweep_layers
 
-        loaded = load_model(model, revision=revision, devices=spread, template=template, **place)
+        loaded = load(model, writes=True, revision=revision, template=template, dtype=dtype, quantize=quantize)
         second = {"auto": "pocket-base" if loaded.id == "pocket-chat" else None, "none": None}.get(reader, reader)
         found = sweep_layers(
             loaded,
             chosen_pairs,
             plan=plan,
             prompts=chosen_prompts,
-            reader=load_model(second, **place) if second is not None else None,
+            reader=load(second, dtype=dtype) if second is not None else None,
             control=None if positive_control == "none" else positive_control,
             sides=named,
             directions=steering,

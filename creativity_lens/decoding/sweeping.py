@@ -27,11 +27,11 @@ from creativity_lens.decoding.writing import GAMMA, TOP_P, Decode, check_prompts
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.figures.gamma import gamma_figure, price_figure
 from creativity_lens.files import plain, write_json, write_text, write_with
+from creativity_lens.holding import owned_folder
 from creativity_lens.html_tables import html_table, html_text, with_interval
 from creativity_lens.models import Model
 from creativity_lens.prompts import Prompt
 from creativity_lens.provenance import describe_model
-from creativity_lens.runs import owned_folder
 from creativity_lens.sampling import Weight
 from creativity_lens.statistics import FEWEST
 from creativity_lens.vocabulary import check_same_vocabulary, in_plain
