@@ -144,7 +144,7 @@ def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], FileLock]:
             raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--out {folder}: cannot be looked into ({reason}); choose another place.") from None
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=1)  # `clens runs` may look at it for a moment
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -58,7 +58,7 @@ class Sweep:
         for name, part in kept.items():
             if part is not None:
                 part.save(folder / name)
-        beside = [name for name, part in kept.items() if part is not None]
+        beside = [DIRECTIONS_FILE, *(name for name, part in kept.items() if part is not None)]
         write_run(folder, self.table, self.texts, self.scores, self.run, beside=beside)
 
     @classmethod

@@ -27,6 +27,7 @@ from creativity_lens.cli import (
     rate,
     ratings,
     report,
+    runs,
     score,
     steer,
     sweep,
@@ -78,6 +79,7 @@ app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("models")(models.models)
+app.add_typer(runs.app, name="runs")
 app.add_typer(pairs.app, name="pairs")
 app.add_typer(rate.app, name="rate")
 ratings.app.command("validate", cls=_Command)(validate.validate)
