@@ -41,7 +41,7 @@ def main() -> None:
     pairs = distinct_pairs(options.pairs)
     passages = list(dict.fromkeys(p for pair in pairs for p in passages_of(model, pair, "response", None)))
     tokens = sum(len(passage.ids) for passage in passages)
-    ready = [batch.ids for batch in batches(model, passages)]
+    ready = [batch.ids for _, batch in batches(model, passages)]
     sides = {
         "bare body": lambda: run_bare(bare, ready),
         "all layers": lambda: cl.collect_activations(model, pairs, cache=False),

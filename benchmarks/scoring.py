@@ -58,7 +58,7 @@ def run_bare(model: cl.Model, texts: list[str]) -> None:
     room = logit_room(model) // (4 * model.vocabulary)
     budget = max(1, min(GPU_BATCH_TOKENS if gpu else CPU_BATCH_TOKENS, room))
     passages = [alone(model, ids) for ids in model.encode_texts(texts)]
-    for batch in batches(model, passages, batch_tokens=budget):
+    for _, batch in batches(model, passages, batch_tokens=budget):
         logits = model.forward(batch.ids)
     logits[0, 0, 0].item()  # a GPU has finished when a number is here
 

@@ -205,8 +205,9 @@ def _cached(
     model: Model, passages: list[Passage], layers: list[int], position: str, batch_tokens: int | None
 ) -> Collected:
     key = sha256_text(
-        _FORMAT, model.weights_hash, model.config_hash, str(model.dtype), model.device.type, str(layers), position,
-        json.dumps([[p.ids, p.own] for p in passages]), str(batch_tokens), *(f"{n}={v}" for n, v in package_versions()),
+        _FORMAT, model.weights_hash, model.config_hash, str(model.dtype), str(model.quantize), model.device.type,
+        str(layers), position, json.dumps([[p.ids, p.own] for p in passages]), str(batch_tokens),
+        *(f"{n}={v}" for n, v in package_versions()),
     )  # fmt: skip
     path = cache_folder() / "activations" / f"{key}.safetensors"
     if os.path.exists(path):  # unlike Path.exists, False also where the folder may not be looked into
@@ -235,7 +236,7 @@ def source_of(
         revision=model.revision,
         config_hash=model.config_hash,
         weights_hash=model.weights_hash,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=", ".join(filter(None, (str(model.dtype).removeprefix("torch."), model.quantize))),
         template_hash=model.template_hash,
         pairs_sha256=fingerprint(pairs),
         n_pairs=len(pairs),

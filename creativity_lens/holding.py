@@ -53,14 +53,14 @@ def new_run(out: str | Path | None, model_name: str, *, resume: bool = False) ->
 @contextmanager
 def _local(folder: Path, storage: Storage, shown: str, *, resume: bool) -> Iterator[None]:
     """Hold a local folder whose cells belong into `storage`; messages call it `shown`."""
-    made, lock = _claim(folder, resume=resume)
+    made, is_new, lock = _claim(folder, resume=resume)
     place = folder.resolve()
     _HELD[place] = storage
     try:
         yield
     except BaseException as error:
         kept = any((folder / name).exists() for name in (TABLE_FILE, AUDIT_FILE)) or bool(storage.names(CELLS))
-        if not kept:
+        if not kept and is_new:
             _leave(folder, made)
         if isinstance(error, KeyboardInterrupt):
             again = f"; the same command with --out {shown} goes on" if resume else ""
@@ -104,7 +104,7 @@ def owned_folder(folder: str | Path, created: str) -> Path:
     """A folder that the run of that creation time may write into: its own, an empty one, or a new one."""
     folder = Path(folder)
     if not _is_held(folder) and created_at(folder) != created:
-        _unlock(_claim(folder, resume=False)[1])
+        _unlock(_claim(folder, resume=False)[-1])
     return folder
 
 
@@ -125,20 +125,20 @@ def _next_number(model_name: str) -> Path:
     return Path("runs") / f"{stem}-{max((int(t) for t in tails if re.fullmatch('[0-9]{1,9}', t)), default=0) + 1:03d}"
 
 
-def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], FileLock]:
-    """Make the folder, lock it, mark it; returns the folders that were made, the innermost first, and the lock."""
+def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], bool, FileLock]:
+    """Make the folder, lock it, mark it; returns the folders made, the innermost first, whether it is new, the lock."""
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--out {folder}: expected a folder, got a file; choose another name.")
-        if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
-            is_run = any((folder / name).exists() for name in (RUN_FILE, CELLS))
-            if not (is_run and resume):
-                what = "another run" if is_run else "other files"
-                raise InputError(
-                    f"--out {folder}: holds {what}; choose another folder, delete this one, or leave --out away to get "
-                    "a new numbered one."
-                )
+        filled = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
+        if filled and not (resume and _is_sweep(folder)):
+            what = "another run" if (folder / RUN_FILE).exists() else "other files"
+            raise InputError(
+                f"--out {folder}: holds {what}; choose another folder, delete this one, or leave --out away to get a "
+                "new numbered one."
+            )
         made = [path for path in (folder, *folder.parents) if not path.exists()]
+        is_new = not (folder / RUN_FILE).exists()
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -148,7 +148,7 @@ def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], FileLock]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        if not (folder / RUN_FILE).exists():
+        if is_new:
             write_text(folder / RUN_FILE, _marker())  # what cannot be written, or a full disk, is found before the run
         else:
             check_file(folder / RUN_FILE)
@@ -157,15 +157,27 @@ def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], FileLock]:
             f"--out {folder}: another process is writing this run; wait until it has ended, or choose another folder."
         ) from None
     except InputError:
-        _leave(folder, made)
+        if is_new:
+            _leave(folder, made)
         _unlock(lock)
         raise
     except (OSError, ValueError, NotImplementedError) as error:
-        _leave(folder, made)
+        if is_new:
+            _leave(folder, made)
         _unlock(lock)
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--out {folder}: cannot be made ({reason}); choose another place.") from None
-    return made, lock
+    return made, is_new, lock
+
+
+def _is_sweep(folder: Path) -> bool:
+    """Whether a sweep was begun there: by its run.json, or by what it kept where that file is damaged."""
+    try:
+        run = json.loads((folder / RUN_FILE).read_text("utf-8"))
+        began = run["status"] == "running" or isinstance(run["created"], str)
+        return bool(began) and run.get("kind", "sweep") == "sweep"
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return (folder / CELLS).is_dir()
 
 
 def _unlock(lock: FileLock) -> None:
@@ -178,8 +190,7 @@ def _unlock(lock: FileLock) -> None:
 def _leave(folder: Path, made: list[Path]) -> None:
     """Take away what was made, as far as it is still empty."""
     with suppress(OSError, ValueError):
-        if (folder / RUN_FILE).read_text("utf-8") == _marker():
-            (folder / RUN_FILE).unlink()
+        (folder / RUN_FILE).unlink()
     with suppress(OSError, ValueError):
         (folder / CELLS).rmdir()
     with suppress(OSError, ValueError):

@@ -15,7 +15,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.models import Model, ResidualHook
 from creativity_lens.work import Arrays, Verb, Work, carry_out, gather
 
-CPU_BATCH_TOKENS = 2_048  # beyond this a block's work space leaves the cache of a processor
+CPU_BATCH_TOKENS = 1_024  # beyond this a block's work space leaves the cache of a processor
 GPU_BATCH_TOKENS = 65_536
 
 

@@ -32,7 +32,7 @@ from creativity_lens.conditions import (
 )
 from creativity_lens.controls import control_edits
 from creativity_lens.directions import Directions, with_dev_scores
-from creativity_lens.errors import InputError
+from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import plain
 from creativity_lens.generation import cache_room
 from creativity_lens.given import SHARED_NOISE, plan_for
@@ -41,7 +41,7 @@ from creativity_lens.layers import drawn_only
 from creativity_lens.ledger import Ledger
 from creativity_lens.models import Model
 from creativity_lens.plan import Plan
-from creativity_lens.prompts import ContrastivePair, Prompt, load_control, load_pairs, load_prompts
+from creativity_lens.prompts import CONTROLS, ContrastivePair, Prompt, load_control, load_pairs, load_prompts
 from creativity_lens.provenance import describe_run, verdict_dict
 from creativity_lens.result import Sweep
 from creativity_lens.runs import begun
@@ -117,6 +117,8 @@ def sweep_layers(
     dev, test = prompts or load_prompts()
     if control == "auto":
         control = "register" if model.id.startswith("pocket-") else "sentiment"
+    elif control is not None:
+        check_choice("control", control, CONTROLS)
     if not plan.screen_only:
         check_prompts(model, dev, test, max_new_tokens=plan.max_new_tokens, front=sides.urge)
     described = describe_run(model, reader, pairs, dev, test, plan, command, sides) | {"control": control}

@@ -1,4 +1,4 @@
-"""Where a sweep runs is asked for on the command line; what cannot be is refused before anything is loaded or written."""
+"""Where a sweep runs is asked for on the command line; what cannot be is refused before a model loads."""
 
 from pathlib import Path
 

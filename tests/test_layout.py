@@ -20,12 +20,13 @@ HEAVY = ("torch", "numpy", "pandas", "plotly", "transformers", "transformer_lens
 RANKS: dict[str, int] = {
     name: rank
     for rank, names in enumerate([
-        "errors layers files tensor_files tensor_header rows prompts scores plan runs progress memory model_names statistics cells "
+        "errors layers files tensor_files tensor_header rows prompts scores plan runs progress memory model_names "
+        "statistics cells "
         "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
         "rank_resampling rank_intervals preferences diversity personas effects attractors stretches ratios glove "
         "embedding_cache inputs work storage leases holding run_listing run_differences cell_store engines costs",
-        "wording leaks model_files model_hub quantization loading tokens native shape models vocabulary embedding_files embeddings "
-        "monoculture",
+        "wording leaks model_files model_hub quantization loading tokens native shape models vocabulary "
+        "embedding_files embeddings monoculture",
         "lint reading",
         "activations",
         "directions",

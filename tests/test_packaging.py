@@ -157,7 +157,8 @@ def test_the_checkout_reads_its_own_data() -> None:
 
 def test_every_import_is_declared() -> None:
     """A package that only comes along with another one may stop coming."""
-    extras = (PROJECT["optional-dependencies"][name] for name in ("lint", "embed", "sentiment", "ray", "storage", "quantize", "vllm"))
+    used = ("lint", "embed", "sentiment", "ray", "storage", "quantize", "vllm")
+    extras = (PROJECT["optional-dependencies"][name] for name in used)
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
     declared = {_plain(re.match(r"[\w.-]+", line)[0]) for line in lines}
     owners = packages_distributions()
@@ -199,7 +200,8 @@ def test_the_version_is_the_same_everywhere() -> None:
 # ---- make, and what continuous integration runs ----
 
 STEPS = ["check", "test", "test-slow", "test-readers"]
-TARGETS = {"help", "setup", "sweep", "audit", *STEPS, "test-llamacpp", "format", "bench", "bench-peers", "notebooks", "clean"}
+BENCHES = ["bench", "bench-peers"]
+TARGETS = {"help", "setup", "sweep", "audit", *STEPS, "test-llamacpp", "format", *BENCHES, "notebooks", "clean"}
 
 
 def test_make_alone_lists_every_target_that_is_named_anywhere() -> None:

@@ -342,7 +342,7 @@ def test_loaded_it_equals_what_was_returned(small):
     assert torch.equal(loaded.yardstick.vector, sweep.yardstick.vector)
     assert (loaded.yardstick.test.tokens == sweep.yardstick.test.tokens).all()
     names = {"run.json", "sweep.csv", "generations.parquet", "scores.parquet"}
-    names |= {"directions.safetensors", "scoring.safetensors", "scorer.safetensors"}
+    names |= {"directions.safetensors", "scoring.safetensors", "scorer.safetensors", "cells"}
     assert {path.name for path in small.folder.iterdir()} == names
 
 

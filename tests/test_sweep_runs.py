@@ -216,7 +216,10 @@ def test_broken_off_in_the_test_stage_dev_is_kept(chat, monkeypatch, tmp_path):
     assert set(pd.read_parquet(folder / "generations.parquet")["stage"]) == {"dev"}
     assert set(pd.read_csv(folder / "sweep.csv")["stage"]) == {"readout", "screen", "dev"}
     assert "the run was broken off" in refusal(Sweep.load, folder)
-    assert "holds another run" in refusal(lambda: tiny(chat, out=folder))
+    assert "holds a run with other inputs: --seed" in refusal(lambda: tiny(chat, out=folder, seed=5))
+    monkeypatch.undo()
+    with quick_matching():
+        assert tiny(chat, out=folder).run["status"] == "finished", "it is gone on with"
 
 
 def test_broken_off_before_anything_was_measured_nothing_is_left(chat, monkeypatch, tmp_path):
@@ -244,13 +247,18 @@ def test_a_disk_that_fills_up_leaves_no_run_that_says_it_is_finished(chat, monke
         ({"plan": replace(TINY, layers="9")}, "layers: expected 0 to 7 for pocket-chat, got 9."),
         ({"pairs": [replace(pair, split=None) for pair in load_pairs()[:27]]}, "expected pairs of at least 4 topics"),
         ({"control": "sentimant"}, "Did you mean 'sentiment'?"),
-        ({"plan": replace(TINY, strengths=(1e300,))}, "is not finite"),
     ],
-    ids=["overlap", "prompt", "length", "layer", "pairs", "control", "strength"],
+    ids=["overlap", "prompt", "length", "layer", "pairs", "control"],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(chat, tmp_path, options, said):
     assert said in refusal(lambda: tiny(chat, out=tmp_path / "run", **options))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_strength_that_no_number_holds_is_refused_and_nothing_was_measured(chat, tmp_path):
+    folder = tmp_path / "run"
+    assert "is not finite" in refusal(lambda: tiny(chat, out=folder, plan=replace(TINY, strengths=(1e300,))))
+    assert not (folder / "sweep.csv").exists()
 
 
 @pytest.mark.slow

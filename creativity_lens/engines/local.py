@@ -42,8 +42,9 @@ class Local:
             key = work_key(works[number], identity)
             found = store.read(key)
             if found is not None:
-                for size in found.halved if self.on_halved is not None else ():
-                    self.on_halved(size)
+                if self.on_halved is not None:
+                    for size in found.halved:
+                        self.on_halved(size)
             else:
                 found = do(model, works[number], self.on_halved)
                 store.write(key, found)
