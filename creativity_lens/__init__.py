@@ -68,6 +68,7 @@ _PUBLIC = {
     "Associations": "association",
     "write_audit_report": "reports",
     "sweep_layers": "sweep",
+    "ray_model": "cluster",
     "Plan": "plan",
     "Sweep": "result",
     "write_report": "reports",

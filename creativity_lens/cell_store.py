@@ -10,6 +10,7 @@ import re
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -41,7 +42,9 @@ class CellStore:
 
     def write(self, key: str, result: Result) -> None:
         """Keep a result, whole or not at all. Raises `InputError` where it cannot be written."""
-        body = ordered_file(save(dict(result.arrays), {"key": key, "halved": json.dumps(list(result.halved))}))
+        # safetensors writes an array's memory as it lies there, which for a view is not its values in order
+        dense = {name: np.asarray(array, order="C") for name, array in result.arrays.items()}
+        body = ordered_file(save(dense, {"key": key, "halved": json.dumps(list(result.halved))}))
         self.storage.write(
             f"{key}.cell", f"creativity-lens cell 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body
         )

@@ -152,7 +152,7 @@ def _digest(value: Any, known: dict[int, bytes]) -> bytes:
 
 def _digest_new(value: Any, known: dict[int, bytes]) -> bytes:
     if isinstance(value, np.ndarray | np.generic):
-        whole = np.ascontiguousarray(value)
+        whole = np.asarray(value, order="C")
         return _sum("array", f"{whole.dtype.str}{whole.shape}".encode(), whole.tobytes())
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):

@@ -35,6 +35,7 @@ RANKS: dict[str, int] = {
         "backends",
         "streams",
         "generation dosing gating",
+        "cluster",
         "scoring",
         "screening readout token_readings token_entropy",
         "figures given",

@@ -60,7 +60,7 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def engine(bucket) -> Iterator[Any]:
-    from creativity_lens.engines.ray import ray_engine
+    from creativity_lens.cluster.ray import ray_engine
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -205,7 +205,7 @@ def test_a_model_that_workers_cannot_load(engine, far):
 def test_more_than_there_is_leaves_a_running_ray_as_it_is(engine, options, said):
     import ray
 
-    from creativity_lens.engines.ray import ray_engine
+    from creativity_lens.cluster.ray import ray_engine
 
     with pytest.raises(InputError) as refusal:
         ray_engine(**options)
@@ -233,7 +233,7 @@ def test_a_port_that_is_no_ray(monkeypatch):
 
 
 SCRIPT = """
-from creativity_lens.engines.ray import ray_engine
+from creativity_lens.cluster.ray import ray_engine
 engine = ray_engine(workers=1, threads=1)
 engine.roster.ready()
 print(engine.link.folder, engine.places[0][1], flush=True)

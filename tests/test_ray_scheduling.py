@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from creativity_lens.engines import fan_out, ray_link
-from creativity_lens.engines.fan_out import Job, Lost, Roster
-from creativity_lens.engines.ray_crew import RayCrew, refuse_another, why_lost
-from creativity_lens.engines.ray_link import choose_gpus, choose_workers
-from creativity_lens.engines.worker import Refused, dense, tokenizer_files
+from creativity_lens.cluster import fan_out, ray_link
+from creativity_lens.cluster.fan_out import Job, Lost, Roster
+from creativity_lens.cluster.ray_crew import RayCrew, refuse_another, why_lost
+from creativity_lens.cluster.ray_link import choose_gpus, choose_workers
+from creativity_lens.cluster.worker import Refused, dense, tokenizer_files
 from creativity_lens.errors import InputError
 from creativity_lens.work import Result
 
@@ -392,7 +392,7 @@ def test_ray_that_is_not_installed(monkeypatch):
 )
 def test_addresses_that_lead_nowhere(address, said):
     pytest.importorskip("ray")
-    from creativity_lens.engines.ray import ray_engine
+    from creativity_lens.cluster.ray import ray_engine
 
     with pytest.raises(InputError) as refusal:
         ray_engine(address=address)
@@ -408,7 +408,7 @@ def test_addresses_that_lead_nowhere(address, said):
     ],
 )
 def test_numbers_are_refused_before_ray_is_looked_for(options, said, monkeypatch):
-    from creativity_lens.engines import ray
+    from creativity_lens.cluster import ray
 
     monkeypatch.setattr(ray, "connect", lambda address: pytest.fail("connected"))
     with pytest.raises(InputError) as refusal:

@@ -23,7 +23,9 @@ import survivor
 from fake_pairs import refusal
 from full_disk import full_disk
 from nursery import TESTS, Nursery
+from run_remains import cells, damage, is_leftover, leftovers, spoil
 
+from creativity_lens import holding
 from creativity_lens.cell_store import CellStore
 from creativity_lens.files import write_json
 from creativity_lens.holding import new_run
@@ -68,34 +70,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def is_leftover(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".partial")
-
-
-def leftovers(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*") if is_leftover(path)]
-
-
-def cells(folder: Path) -> dict[str, bytes]:
-    return {path.stem: path.read_bytes() for path in folder.glob(f"{CELLS}/*.cell")}
-
-
 def ran(log: Path) -> list[str]:
     """Keys of the works that were begun, in order."""
     return log.read_text("utf-8").split() if log.exists() else []
-
-
-def damage(folder: Path) -> list[str]:
-    store = CellStore(open_storage(folder / CELLS))
-    return [name for name in store.names() if store.check(name)]
-
-
-def spoil(found: list[Path], chance: random.Random, folder: Path) -> None:
-    """What a broken write left becomes something that looks whole, and is wrong."""
-    known = sorted(folder.glob(f"{CELLS}/*.cell"))
-    for path in found:
-        wrong = chance.choice(known).read_bytes() if known else b"wrong"
-        path.write_bytes(wrong[: chance.choice([0, 1, len(wrong) // 2, len(wrong)])])
 
 
 def test_the_worker_is_light_and_what_it_makes_is_worth_comparing(undisturbed):
@@ -239,6 +216,32 @@ def test_a_second_process_is_refused_while_the_first_lives(nursery, whole, tmp_p
     assert contents(out) == whole
 
 
+def test_what_another_process_finished_meanwhile_is_gone_on_with(undisturbed, whole, tmp_path, monkeypatch):
+    """It was not there when this process looked, and is when it may write."""
+    out, log = tmp_path / "run", tmp_path / "run.log"
+    acquire = holding.FileLock.acquire
+
+    def late(lock, *arguments, **options):
+        if not (out / "run.json").exists():
+            shutil.copytree(undisturbed[0], out, dirs_exist_ok=True)
+        return acquire(lock, *arguments, **options)
+
+    monkeypatch.setattr(holding.FileLock, "acquire", late)
+    run = survivor.sweep(out, log)
+    assert run["created"] == json.loads((undisturbed[0] / "run.json").read_text("utf-8"))["created"]
+    assert run["resumed"] == 1
+    assert ran(log) == []
+    assert contents(out) == whole
+    shutil.rmtree(out)
+
+    def enter():
+        with new_run(out, "fake"):
+            raise AssertionError("it was let in")
+
+    assert "holds another run" in refusal(enter)
+    assert contents(out) == whole
+
+
 def test_of_many_that_want_a_folder_one_has_it(nursery, tmp_path):
     mixed = tmp_path / "mixed"
     started = [nursery.start("survivor.claim", tmp_path / "run", 100, mixed) for _ in range(4)]
@@ -350,7 +353,9 @@ def test_a_lock_that_cannot_be_made(undisturbed, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
         said = refusal(survivor.sweep, out, log)
+        refusal(survivor.sweep, tmp_path / "new" / "run", log)
     assert said == f"--out {out}: cannot be made (Read-only file system); choose another place."
+    assert not (tmp_path / "new").exists()
     survivor.sweep(out, log)
     assert contents(out) == whole
 

@@ -77,7 +77,7 @@ def test_a_header_that_would_grow_is_refused():
 NAMES = some.lists(some.text(max_size=9), min_size=1, max_size=5, unique=True)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(NAMES.flatmap(some.permutations), some.text(max_size=20))
 def test_any_metadata(names, text):
     metadata = {name: f"{text}{number}" for number, name in enumerate(sorted(names))}

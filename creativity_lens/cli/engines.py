@@ -63,7 +63,7 @@ def loader(place: Place) -> Iterator[Callable[..., Any]]:
     """
     with ExitStack() as stack:
         if place.engine == "ray":
-            from creativity_lens.engines.ray import ray_engine
+            from creativity_lens.cluster.ray import ray_engine
 
             engine = stack.enter_context(
                 ray_engine(

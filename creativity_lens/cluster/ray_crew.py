@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from creativity_lens.engines.fan_out import Lost
-from creativity_lens.engines.worker import Refused, Spec, Told, Worker
+from creativity_lens.cluster.fan_out import Lost
+from creativity_lens.cluster.worker import Refused, Spec, Told, Worker
 from creativity_lens.errors import InputError
 from creativity_lens.work import fingerprint_of
 

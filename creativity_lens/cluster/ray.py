@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from creativity_lens.cell_store import CellStore
-from creativity_lens.engines.fan_out import Job, Roster
-from creativity_lens.engines.ray_crew import RayCrew, refuse_another
-from creativity_lens.engines.ray_link import Link, choose_gpus, choose_workers, connect, living
-from creativity_lens.engines.worker import Spec, Told, dense
+from creativity_lens.cluster.fan_out import Job, Roster
+from creativity_lens.cluster.ray_crew import RayCrew, refuse_another
+from creativity_lens.cluster.ray_link import Link, choose_gpus, choose_workers, connect, living
+from creativity_lens.cluster.worker import Spec, Told, dense
 from creativity_lens.errors import InputError
 from creativity_lens.storage import Remote
 from creativity_lens.work import Result, Work, fingerprint_of, work_key
