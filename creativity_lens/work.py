@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ from creativity_lens.progress import track
 
 Arrays = dict[str, np.ndarray]  # axis 0 of each is the row
 Verb = Callable[[Any, Any, Sequence[Any]], Arrays]
+_Known = dict[int, tuple[Any, bytes]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,10 @@ def carry_out(
         for number, result in engine.run(model, works):
             results[number] = result
             advance(works[number].cost)
-    return [result for result in results if result is not None]
+    found = [result for result in results if result is not None]
+    if len(found) < len(works):
+        raise RuntimeError(f"{description}: expected {len(works)} results, got {len(found)}")
+    return found
 
 
 def gather(results: Sequence[Result], rows: Sequence[Sequence[int]], name: str) -> np.ndarray:
@@ -125,7 +130,7 @@ def work_key(work: Work, identity: Mapping[str, Any]) -> str:
     """The name of a work's result: SHA-256 of verb, settings, rows in their order, and the model's identity.
 
     >>> work_key(Work(max, None, (1, 2), 2), {"id": "m"})[:8]
-    'c8a3e0f5'
+    'fc460509'
     """
     return fingerprint_of((work.verb, work.settings, work.rows, dict(identity)))
 
@@ -138,20 +143,20 @@ def fingerprint_of(value: Any) -> str:
     return _digest(value, {}).hex()
 
 
-def _digest(value: Any, known: dict[int, bytes]) -> bytes:
-    """`known` holds the digests of objects already seen, which rows of one batch share; they outlive the call."""
+def _digest(value: Any, known: "_Known") -> bytes:
+    """`known` holds the digests of objects already seen, which rows of one batch share, and keeps them alive."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         exact = value.hex() if isinstance(value, float) else str(value)
         return _sum(type(value).__name__, exact.encode("utf-8", "surrogatepass"))
     if id(value) in known:
-        return known[id(value)]
+        return known[id(value)][1]
     found = _digest_new(value, known)
-    known[id(value)] = found
+    known[id(value)] = (value, found)
     return found
 
 
-def _digest_new(value: Any, known: dict[int, bytes]) -> bytes:
-    if isinstance(value, np.ndarray | np.generic):
+def _digest_new(value: Any, known: "_Known") -> bytes:
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufcSU":
         whole = np.asarray(value, order="C")
         return _sum("array", f"{whole.dtype.str}{whole.shape}".encode(), whole.tobytes())
     torch = sys.modules.get("torch")
@@ -171,7 +176,9 @@ def _digest_new(value: Any, known: dict[int, bytes]) -> bytes:
         return _sum("sequence", *(_digest(each, known) for each in value))
     if isinstance(value, PurePath):
         return _sum("path", str(value).encode())
-    if callable(value) and hasattr(value, "__qualname__"):
+    # of a module: one made on the way, or bound to an object, has content that its name does not tell
+    named = isinstance(value, type | FunctionType | BuiltinFunctionType)
+    if named and value.__name__ == value.__qualname__ and value.__name__.isidentifier():
         return _sum("function", f"{value.__module__}.{value.__qualname__}".encode())
     raise TypeError(f"expected plain values, arrays or dataclasses of them, got {type(value).__name__}")
 
