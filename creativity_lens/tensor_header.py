@@ -15,7 +15,8 @@ def ordered(header: bytes) -> bytes:
     b'{"__metadata__":{"a":"2","b":"1"}}  '
     """
     parts = json.loads(header)
-    parts["__metadata__"] = dict(sorted(parts.get("__metadata__", {}).items()))
+    if "__metadata__" in parts:
+        parts["__metadata__"] = dict(sorted(parts["__metadata__"].items()))
     written = json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode()
     if len(written) > len(header):
         raise ValueError(f"expected a header of at most {len(header)} bytes, got {len(written)}")

@@ -156,7 +156,7 @@ def _digest(value: Any, known: "_Known") -> bytes:
 
 
 def _digest_new(value: Any, known: "_Known") -> bytes:
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufcSU":
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufcmMSU":
         whole = np.asarray(value, order="C")
         return _sum("array", f"{whole.dtype.str}{whole.shape}".encode(), whole.tobytes())
     torch = sys.modules.get("torch")
@@ -177,8 +177,8 @@ def _digest_new(value: Any, known: "_Known") -> bytes:
     if isinstance(value, PurePath):
         return _sum("path", str(value).encode())
     # of a module: one made on the way, or bound to an object, has content that its name does not tell
-    named = isinstance(value, type | FunctionType | BuiltinFunctionType)
-    if named and value.__name__ == value.__qualname__ and value.__name__.isidentifier():
+    has_name = isinstance(value, type | FunctionType | BuiltinFunctionType)
+    if has_name and value.__name__ == value.__qualname__ and value.__name__.isidentifier():
         return _sum("function", f"{value.__module__}.{value.__qualname__}".encode())
     raise TypeError(f"expected plain values, arrays or dataclasses of them, got {type(value).__name__}")
 
