@@ -290,8 +290,8 @@ def test_a_table_of_texts_without_a_column_is_refused(saved, sweep):
 
 def test_directions_of_another_model_are_refused(saved):
     activations, _ = planted(topics=4)
-    (saved / "directions.safetensors").unlink()
-    mean_difference(activations).save(saved / "directions.safetensors")
+    mean_difference(activations).save(saved / "other")
+    forge(saved / "directions.safetensors", (saved / "other").read_bytes())
     message = refusal(Sweep.load, saved)
     assert "directions of made, expected those of pocket-chat, the run's model (weights differ)" in message
 
