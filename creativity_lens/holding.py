@@ -59,9 +59,9 @@ def _local(folder: Path, storage: Storage, shown: str, *, resume: bool) -> Itera
     try:
         yield
     except BaseException as error:
-        kept = any((folder / name).exists() for name in (TABLE_FILE, AUDIT_FILE)) or bool(storage.names(CELLS))
+        kept = any((folder / name).exists() for name in (TABLE_FILE, AUDIT_FILE)) or _has_cells(storage)
         if not kept and is_new:
-            _leave(folder, made)
+            _leave(folder, made, own=True)
         if isinstance(error, KeyboardInterrupt):
             again = f"; the same command with --out {shown} goes on" if resume else ""
             said = f"{shown} holds what was finished{again}" if kept else "nothing was written"
@@ -70,6 +70,14 @@ def _local(folder: Path, storage: Storage, shown: str, *, resume: bool) -> Itera
     finally:
         del _HELD[place]
         _unlock(lock)
+
+
+def _has_cells(storage: Storage) -> bool:
+    """Whether anything was kept; where the place cannot be asked any more, nothing is taken away."""
+    try:
+        return bool(storage.names(CELLS))
+    except InputError:
+        return True
 
 
 @contextmanager
@@ -130,24 +138,20 @@ def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], bool, FileLock]:
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--out {folder}: expected a folder, got a file; choose another name.")
-        filled = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
-        if filled and not (resume and _is_sweep(folder)):
-            what = "another run" if (folder / RUN_FILE).exists() else "other files"
-            raise InputError(
-                f"--out {folder}: holds {what}; choose another folder, delete this one, or leave --out away to get a "
-                "new numbered one."
-            )
+        _check_own(folder, resume=resume)
         made = [path for path in (folder, *folder.parents) if not path.exists()]
-        is_new = not (folder / RUN_FILE).exists()
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--out {folder}: cannot be looked into ({reason}); choose another place.") from None
     lock = FileLock(folder / LOCK, timeout=1)  # `clens runs` may look at it for a moment
+    is_new = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        _check_own(folder, resume=resume)  # another process may have begun, and ended, meanwhile
+        is_new = not (folder / RUN_FILE).exists()
         if is_new:
             write_text(folder / RUN_FILE, _marker())  # what cannot be written, or a full disk, is found before the run
         else:
@@ -157,17 +161,26 @@ def _claim(folder: Path, *, resume: bool) -> tuple[list[Path], bool, FileLock]:
             f"--out {folder}: another process is writing this run; wait until it has ended, or choose another folder."
         ) from None
     except InputError:
-        if is_new:
-            _leave(folder, made)
+        _leave(folder, made, own=is_new)
         _unlock(lock)
         raise
     except (OSError, ValueError, NotImplementedError) as error:
-        if is_new:
-            _leave(folder, made)
+        _leave(folder, made, own=is_new)
         _unlock(lock)
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--out {folder}: cannot be made ({reason}); choose another place.") from None
     return made, is_new, lock
+
+
+def _check_own(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds anything but a sweep to go on with; what a killed process was writing is nothing."""
+    held = folder.is_dir() and any(p.name != LOCK and not p.name.endswith(".partial") for p in folder.iterdir())
+    if held and not (resume and _is_sweep(folder)):
+        what = "another run" if (folder / RUN_FILE).exists() else "other files"
+        raise InputError(
+            f"--out {folder}: holds {what}; choose another folder, delete this one, or leave --out away to get a new "
+            "numbered one."
+        )
 
 
 def _is_sweep(folder: Path) -> bool:
@@ -187,14 +200,15 @@ def _unlock(lock: FileLock) -> None:
     lock.release()
 
 
-def _leave(folder: Path, made: list[Path]) -> None:
-    """Take away what was made, as far as it is still empty."""
+def _leave(folder: Path, made: list[Path], *, own: bool) -> None:
+    """Take away what was made, as far as it is still empty; `own`: this process holds it and wrote its run.json."""
     with suppress(OSError, ValueError):
-        (folder / RUN_FILE).unlink()
+        if own:
+            (folder / RUN_FILE).unlink()
     with suppress(OSError, ValueError):
         (folder / CELLS).rmdir()
     with suppress(OSError, ValueError):
-        if made:
+        if made and own:
             (folder / LOCK).unlink(missing_ok=True)
         for path in made:
             path.rmdir()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from creativity_lens.files import write_json
+from creativity_lens.files import plain, write_json
 from creativity_lens.runs import RUN_FILE
 from creativity_lens.tables import table_frame, write_run
 
@@ -23,11 +23,19 @@ class Ledger:
     rows: list[dict[str, Any]] = field(default_factory=list)
     texts: list[pd.DataFrame] = field(default_factory=list)
     scores: list[pd.DataFrame] = field(default_factory=list)
+    earlier: dict[str, Any] | None = None  # run.json of the run that this one goes on with
 
     def begin(self) -> None:
         """Write down what was asked, before anything runs: by this a broken-off run is known again."""
         if self.out is not None:
             write_json(self.out / RUN_FILE, self.run)
+
+    def as_made(self, choice: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A choice with the time at which it was first made: a run that goes on makes the same one again."""
+        before = (self.earlier or {}).get("choice")
+        if choice is None or not before or plain({**choice, "made_at": before["made_at"]}) != before:
+            return choice
+        return before
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

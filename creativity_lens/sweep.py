@@ -133,7 +133,7 @@ def sweep_layers(
             except InputError as error:  # a damaged file is made anew from what was kept
                 warnings.warn(f"{error} It is made again.", stacklevel=2)
         run = {"name": folder.resolve().name if folder else model.name, **described}
-        ledger = Ledger(folder, run)
+        ledger = Ledger(folder, run, earlier=earlier)
         if folder is not None:
             models = _keeping([model, reader], folder, earlier, run)
             model, reader = models[0] or model, models[1]
@@ -289,7 +289,7 @@ def _dev_stage(
             described = describe_choice(concept, chosen) if chosen is not None else None
             if concept is main:
                 ledger.run["layer_set"] = {"selection_share": layer_shares(texts, cells, concept, seed=plan.seed)}
-                ledger.run["choice"] = described
+                ledger.run["choice"] = ledger.as_made(described)
             else:
                 ledger.run["positive_control"] = {"concept": concept.name, "choice": described}
     ledger.write()  # the choice is on disk before any test text exists

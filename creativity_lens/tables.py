@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from creativity_lens.conditions import Measured
 from creativity_lens.errors import InputError
-from creativity_lens.files import read_text, sha256_of, write_json, write_with
+from creativity_lens.files import plain, read_text, sha256_of, sha256_text, write_json, write_with
 from creativity_lens.models import Model
 from creativity_lens.runs import RUN_FILE, TABLE_FILE, find_run
 
@@ -108,7 +108,13 @@ def write_run(
         write_with(folder / TEXTS_FILE, lambda path: texts.to_parquet(path, index=False))
         write_with(folder / SCORES_FILE, lambda path: scores.to_parquet(path, index=False))
     names = (TABLE_FILE, *((TEXTS_FILE, SCORES_FILE) if len(texts) else ()), *beside)
-    write_json(folder / RUN_FILE, {**run, "files": {name: sha256_of(folder / name) for name in names}})
+    described = {**run, "files": {name: sha256_of(folder / name) for name in names}}
+    write_json(folder / RUN_FILE, {**described, "sum": sum_of(described)})
+
+
+def sum_of(run: Mapping[str, Any]) -> str:
+    """SHA-256 of a description, as it is after it was written and read: it finds damage, and is no signature."""
+    return sha256_text(json.dumps(json.loads(json.dumps(plain(run))), sort_keys=True))
 
 
 def read_run(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
@@ -117,6 +123,9 @@ def read_run(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, di
     Raises `InputError` where the run was broken off, or a file is missing or damaged.
     """
     run = _read_description(find_run(folder))
+    expected = run.pop("sum", None)  # runs of earlier versions have none
+    if expected is not None and expected != sum_of(run):
+        raise InputError(f"{folder / RUN_FILE}: damaged (not as the run wrote it); run `clens sweep` again.")
     hashes = run.pop("files")
     for name, expected in hashes.items():
         _check_file(folder / name, expected)

@@ -168,7 +168,8 @@ def _digest_new(value: Any, known: "_Known") -> bytes:
         return _sum("torch", str(value).encode())
     if is_dataclass(value) and not isinstance(value, type):
         named = ((field.name.encode(), _digest(getattr(value, field.name), known)) for field in fields(value))
-        return _sum(type(value).__qualname__, *(part for pair in named for part in pair))
+        kind = f"dataclass {type(value).__module__}.{type(value).__qualname__}"
+        return _sum(kind, *(part for pair in named for part in pair))
     if isinstance(value, Mapping):
         pairs = sorted((_digest(key, known), _digest(each, known)) for key, each in value.items())
         return _sum("mapping", *(part for pair in pairs for part in pair))

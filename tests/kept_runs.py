@@ -14,7 +14,7 @@ from creativity_lens.cell_store import CellStore
 from creativity_lens.files import write_json
 from creativity_lens.runs import CELLS
 from creativity_lens.storage import open_storage
-from creativity_lens.tables import write_run
+from creativity_lens.tables import sum_of, write_run
 from creativity_lens.work import Result
 
 
@@ -27,7 +27,7 @@ def kept_sweep(
     folder.mkdir(parents=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    write_json(folder / "run.json", about | run)
+    _describe(folder, about | run)
     for number in range(cells):
         keep(folder, number)
     return folder
@@ -69,4 +69,10 @@ def flip(file: Path, place: int = -1) -> None:
 def rewritten(folder: Path, **changes) -> None:
     """run.json with some of its parts changed."""
     run = json.loads((folder / "run.json").read_text("utf-8"))
-    write_json(folder / "run.json", {**run, **changes})
+    _describe(folder, run | changes)
+
+
+def _describe(folder: Path, run: dict) -> None:
+    """Write run.json with the sum of what it says."""
+    said = {name: value for name, value in run.items() if name != "sum"}
+    write_json(folder / "run.json", said | {"sum": sum_of(said)})

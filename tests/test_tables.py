@@ -258,6 +258,7 @@ def forge(file, content: bytes) -> None:
     file.write_bytes(content)
     run = json.loads((file.parent / "run.json").read_text("utf-8"))
     run["files"][file.name] = sha256_of(file)
+    del run["sum"]
     write_json(file.parent / "run.json", run)
 
 
