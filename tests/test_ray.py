@@ -24,7 +24,8 @@ from prepared import few_pairs
 
 from creativity_lens.activations import collect_activations
 from creativity_lens.cell_store import CellStore
-from creativity_lens.engines import Local, fan_out, ray_link
+from creativity_lens.cluster import fan_out, ray_link
+from creativity_lens.engines import Local
 from creativity_lens.errors import InputError
 from creativity_lens.generation import generate
 from creativity_lens.scoring import read_texts, surprisals

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 TABLES = ("sweep.csv", "generations.parquet", "scores.parquet")
 TENSORS = ("directions.safetensors", "scorer.safetensors", "scoring.safetensors")
 KILLS = 8
-CHANGING = ("name", "created", "resumed", "timings", "batch_plan")  # in run.json: by the place, the day, free memory
+CHANGING = ("name", "created", "resumed", "timings", "batch_plan", "sum")  # by the place, the day, free memory
 
 
 @pytest.fixture(scope="module", autouse=True)
