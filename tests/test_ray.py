@@ -33,7 +33,6 @@ from creativity_lens.steering import Steering
 from creativity_lens.storage import open_storage
 from creativity_lens.work import Work
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
 ROOM = 64 << 20
@@ -43,7 +42,9 @@ FEW = few_pairs()
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """An object store on the loopback, which Ray's workers find by the environment that they are started with."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:

@@ -391,7 +391,6 @@ def test_ray_that_is_not_installed(monkeypatch):
     ],
 )
 def test_addresses_that_lead_nowhere(address, said):
-    pytest.importorskip("ray")
     from creativity_lens.cluster.ray import ray_engine
 
     with pytest.raises(InputError) as refusal:
