@@ -85,22 +85,15 @@ $(READY): pyproject.toml
 	@touch $@
 
 # Made anew when what they hold changes. numpy below 2, which repeng needs, comes ready-made only up to Python 3.12.
-$(READERS)/.ready: tests/readers/requirements.txt | $(READY)
+$(READERS)/.ready: tests/readers/requirements.txt
+$(PEERS)/.ready: benchmarks/peers/requirements.txt
+$(READERS)/.ready $(PEERS)/.ready: | $(READY)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
 	    echo "make: expected Python 3.11 or 3.12 as '$(PYTHON)' for repeng, got $$($(PYTHON) --version 2>&1);" \
-	         "install one and name it, as in: make test-readers PYTHON=python3.12" >&2; exit 1; }
-	@echo "setting up $(READERS): a few minutes, once"
-	$(PYTHON) -m venv --clear $(READERS)
-	$(READERS)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
-	@touch $@
-
-$(PEERS)/.ready: benchmarks/peers/requirements.txt | $(READY)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
-	    echo "make: expected Python 3.11 or 3.12 as '$(PYTHON)' for repeng, got $$($(PYTHON) --version 2>&1);" \
-	         "install one and name it, as in: make bench-peers PYTHON=python3.12" >&2; exit 1; }
-	@echo "setting up $(PEERS): a few minutes, once"
-	$(PYTHON) -m venv --clear $(PEERS)
-	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	         "install one and name it, as in: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up $(@D): a few minutes, once"
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@touch $@
 
 # Only what is tested, and hardly optimised: it is to be right, not fast.

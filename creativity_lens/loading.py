@@ -1,10 +1,12 @@
-"""What is decided before a model is loaded: device, number type, memory; and silence while loaders run."""
+"""Loading: which device, which number type, and the bridge that TransformerLens boots, with loaders kept silent.
 
+This is the module that imports transformer_lens; `backends.vllm` alone does too, for its bridge to another program.
+"""
+
+import importlib.util
 import logging
-import math
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,16 +14,10 @@ from typing import Any
 
 import torch
 
-from creativity_lens.costs import dimensions_of, rows_that_fit, token_bytes
-from creativity_lens.costs import weight_bytes as packed_bytes
 from creativity_lens.errors import InputError, nearest
-from creativity_lens.memory import free_memory
-from creativity_lens.model_files import bytes_needed
-from creativity_lens.model_hub import readable
-
-SAID_FROM = 10**9  # bytes of weights from which what a model needs is said before it is loaded
-_SHOWN_LENGTH = 128  # tokens of the rows that are counted then
-_MARGIN = 1.05  # of packed weights, for buffers and bookkeeping
+from creativity_lens.model_files import one_line, own_code
+from creativity_lens.model_hub import Found
+from creativity_lens.quantization import quantized, target_of
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
@@ -82,116 +78,39 @@ def choose_dtype(dtype: str, place: torch.device, stored: str, *, quantize: str 
     return stored if place.type != "cpu" and stored in DTYPES else "float32"
 
 
-def weight_bytes(
-    stored: Mapping[str, int],
-    dtype: str,
-    *,
-    fused: int = 0,
-    config: Mapping[str, Any] | None = None,
-    quantize: str | None = None,
-) -> int:
-    """Bytes of the weights once loaded: `stored` (safetensors type -> count) as `dtype`, or packed.
+def boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int, quantize: str | None) -> Any:
+    """The bridge: weights raw, every one of them from the files, gradients off.
 
-    `fused` numbers are held twice. What is packed, `config` tells; without it nothing is taken to be.
+    Raises `InputError` for whatever cannot be loaded.
     """
-    total = sum(stored.values()) + fused
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
+
+    architecture = next(iter(found.files.config.get("architectures") or []), "")
+    if architecture.endswith("ForConditionalGeneration") and importlib.util.find_spec("torchvision") is None:
+        # TransformerLens would run pip by itself
+        raise InputError(f"{found.id}: expected torchvision, for it also sees images; run `pip install torchvision`.")
+    loader = NotingLoader(get_hf_model_class_for_architecture(architecture), **quantized(quantize))
+    target = target_of(place, gpus, quantize)
     try:
-        return packed_bytes(dimensions_of(config or {}), dtype, quantize=quantize, numbers=total)
-    except InputError:
-        return total * torch.finfo(DTYPES[dtype]).bits // 8
-
-
-def memory_line(
-    name: str,
-    stored: Mapping[str, int],
-    dtype: str,
-    place: torch.device,
-    *,
-    fused: int = 0,
-    gpus: int = 1,
-    config: Mapping[str, Any] | None = None,
-    quantize: str | None = None,
-) -> str:
-    """What a model will take and what is free, known from config.json and the headers of its weights alone.
-
-    Rows are those of a batch of texts that are written: their caches, logits and work space beside the weights.
-
-    >>> memory_line("llama-2-7b", stored, "bfloat16", torch.device("cuda"), config=config)      # doctest: +SKIP
-    'llama-2-7b in bfloat16 on cuda: 13.5 GB of weights and 0.5 MB per cached token; 76.1 GB are free, room for batches
-    of 461 rows of 128 tokens'
-    """
-    weights = weight_bytes(stored, dtype, fused=fused, config=config, quantize=quantize)
-    places = [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)]
-    known = [free for free in map(free_memory, places) if free is not None]
-    kind = dtype if quantize is None else f"{quantize} and {dtype}"
-    said = f"{name} in {kind} on {' and '.join(places)}: {readable(weights)} of weights"
-    try:
-        sizes = dimensions_of(config or {})
-    except InputError:
-        return f"{said}; {readable(sum(known))} are free" if known else said
-    said += f" and {_small(token_bytes(sizes, dtype))} per cached token"
-    if not known:
-        return said
-    left = known[0] - weights / gpus  # batches are planned by the first GPU
-    rows = rows_that_fit(sizes, _SHOWN_LENGTH, dtype, left, on_gpu=place.type == "cuda")
-    room = f"room for batches of {rows:,} rows of {_SHOWN_LENGTH} tokens" if left > 0 else "which is too little"
-    return f"{said}; {readable(sum(known))} are free, {room}"
-
-
-def say_memory(name: str, stored: Mapping[str, int], dtype: str, place: torch.device, **how: Any) -> None:
-    """Print the memory line on standard error, of a model whose weights take a gigabyte or more; same arguments."""
-    if sum(stored.values()) * torch.finfo(DTYPES[dtype]).bits // 8 >= SAID_FROM:
-        print(memory_line(name, stored, dtype, place, **how), file=sys.stderr)
-
-
-def _small(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 10**5 else f"{size / 1e3:.1f} kB"
-
-
-def refuse_too_large(
-    name: str,
-    stored: Mapping[str, int],
-    dtype: str,
-    place: torch.device,
-    *,
-    fused: int = 0,
-    gpus: int = 1,
-    config: Mapping[str, Any] | None = None,
-    quantize: str | None = None,
-) -> None:
-    """Raise `InputError` where the weights alone would not fit in what is free on their device or devices.
-
-    `config` is needed to know what packed weights take.
-    """
-    need = bytes_needed(stored, dtype, fused=fused)
-    packed = (
-        None
-        if config is None
-        else math.ceil(_MARGIN * weight_bytes(stored, "bfloat16", config=config, quantize="4bit"))
-    )
-    if quantize is not None:
-        need = packed or need
-    smaller = f"quantize '4bit' ({readable(packed)}), " if packed and quantize is None and not fused else ""
-    places = [f"cuda:{index}" for index in range(gpus)] if gpus > 1 else [str(place)]
-    _refuse(name, need, places, dtype, quantize, smaller if place.type == "cuda" else "")
-    if quantize is not None:
-        return  # read from the files, and packed on the GPU
-    kinds = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
-    converted = any(kind in ("F64", "F32", "BF16", "F16") and kind != kinds[dtype] for kind in stored)
-    if place.type != "cpu" and gpus == 1 and converted:  # converted on the CPU; otherwise only mapped from the files
-        _refuse(name, need, ["cpu"], dtype, None, "")
-
-
-def _refuse(name: str, need: int, places: list[str], dtype: str, quantize: str | None, smaller: str) -> None:
-    free = [free_memory(place) for place in places]
-    known = [one for one in free if one is not None]
-    if len(known) == len(free) and sum(known) < need:
-        half = f"dtype 'bfloat16' ({readable(need // 2)}), " if dtype == "float32" else ""
+        folder = str(found.files.folder)
+        bridge = TransformerBridge.boot_transformers(folder, dtype=dtype, model_class=loader, **target)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise InputError(f"{found.id}: ran out of memory on {place}; use a smaller model or dtype.") from error
+    except Exception as error:  # whatever two libraries may raise on files from elsewhere
+        refusal = f"{found.id}: TransformerLens cannot load it ({one_line(error)}); choose another model."
+        raise InputError(own_code(found.id) if "trust_remote_code" in str(error) else refusal) from error
+    if loader.missing:
         raise InputError(
-            f"{name}: expected {readable(need)} of free memory on {' and '.join(places)} to load it as "
-            f"{quantize or dtype}, got {readable(sum(known))}; use {half}{smaller}a smaller model, or `devices` for "
-            "several GPUs."
+            f"{found.id}: expected every weight of a {architecture}, {len(loader.missing)} are missing "
+            f"({loader.missing[0]}); the files do not belong to config.json: fetch them again."
         )
+    if getattr(bridge.cfg, "is_stateful", False) or "blocks.0.hook_out" not in bridge.hook_dict:
+        raise InputError(f"{found.id}: expected a transformer with attention in blocks, got a {architecture}.")
+    language_model: Any = bridge.original_model
+    language_model.eval().requires_grad_(False)
+    language_model.config.output_attentions = False  # the bridge asks for them; nobody here reads them
+    return bridge
 
 
 class NotingLoader:

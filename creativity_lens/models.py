@@ -2,14 +2,13 @@
 
 **Layer l is the residual stream after block l, counted from 0** (`blocks.{l}.hook_resid_post`, which the bridge calls
 `blocks.{l}.hook_out`). Weights are raw: nothing is folded or centred, so a direction acts in the stream that other
-tools run. This is the only module that imports transformer_lens.
+tools run.
 """
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ from creativity_lens import __version__, loading, tokens
 from creativity_lens.engines import Local
 from creativity_lens.errors import InputError, check_choice
 from creativity_lens.files import sha256_text
-from creativity_lens.model_files import config_hash, one_line, own_code, stored_dtype, weights_hash
-from creativity_lens.model_hub import Found, Listing, find_model
+from creativity_lens.memory_needed import Needed, refuse_too_large, say_memory
+from creativity_lens.model_files import ModelFiles, config_hash, stored_dtype, weights_hash
+from creativity_lens.model_hub import Listing, find_model
 from creativity_lens.native import Native
-from creativity_lens.quantization import check_quantizable, check_quantize, quantized, target_of
+from creativity_lens.quantization import check_quantizable, check_quantize
 from creativity_lens.shape import Shape, shape_of
 from creativity_lens.tokens import EncodedPrompt
 from creativity_lens.work import Engine
@@ -306,22 +306,23 @@ def load_model(
     place, gpus = loading.choose_device(device), loading.count_devices(devices, device)
     check_quantize(quantize, dtype, place)
 
+    def needed(id_: str, listed: Listing | ModelFiles) -> Needed:
+        chosen = loading.choose_dtype(dtype, place, stored_dtype(listed.stored), quantize=quantize)
+        fused = listed.fused if isinstance(listed, ModelFiles) else 0  # only the files themselves tell
+        return Needed(id_, listed.stored, chosen, place, gpus, fused, listed.config, quantize)
+
     def refuse_early(listing: Listing) -> None:
-        wanted = loading.choose_dtype(dtype, place, stored_dtype(listing.stored), quantize=quantize)
-        loading.refuse_too_large(
-            listing.repo, listing.stored, wanted, place, gpus=gpus, config=listing.config, quantize=quantize
-        )
+        refuse_too_large(needed(listing.repo, listing))
 
     found = find_model(name, revision=revision, before_download=refuse_early)
     files = found.files
-    chosen = loading.choose_dtype(dtype, place, stored_dtype(files.stored), quantize=quantize)
+    need = needed(found.id, files)
     check_quantizable(found.id, files.fused, quantize)
-    how: dict[str, Any] = {"fused": files.fused, "gpus": gpus, "config": files.config, "quantize": quantize}
-    loading.refuse_too_large(found.id, files.stored, chosen, place, **how)
-    loading.say_memory(str(name), files.stored, chosen, place, **how)
+    refuse_too_large(need)
+    say_memory(replace(need, name=str(name)))
     with loading.quiet_loaders():
         tokenizer = tokens.load_tokenizer(found.files.folder, found.id)
-        bridge = _boot(found, loading.DTYPES[chosen], place, gpus, quantize)
+        bridge = loading.boot(found, loading.DTYPES[need.dtype], place, gpus, quantize)
     return Model(
         name=str(name),
         id=found.id,
@@ -333,38 +334,6 @@ def load_model(
         config_hash=config_hash(files.config),
         weights_hash=weights_hash(files.weights, commit=found.commit),
         device=torch.device(bridge.cfg.device),
-        dtype=loading.DTYPES[chosen],
+        dtype=loading.DTYPES[need.dtype],
         quantize=quantize,
     )
-
-
-def _boot(found: Found, dtype: torch.dtype, place: torch.device, gpus: int, quantize: str | None) -> Any:
-    """The bridge: weights raw, every one of them from the files, gradients off."""
-    from transformer_lens.model_bridge import TransformerBridge
-    from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
-
-    architecture = next(iter(found.files.config.get("architectures") or []), "")
-    if architecture.endswith("ForConditionalGeneration") and importlib.util.find_spec("torchvision") is None:
-        # TransformerLens would run pip by itself
-        raise InputError(f"{found.id}: expected torchvision, for it also sees images; run `pip install torchvision`.")
-    loader = loading.NotingLoader(get_hf_model_class_for_architecture(architecture), **quantized(quantize))
-    target = target_of(place, gpus, quantize)
-    try:
-        folder = str(found.files.folder)
-        bridge = TransformerBridge.boot_transformers(folder, dtype=dtype, model_class=loader, **target)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise InputError(f"{found.id}: ran out of memory on {place}; use a smaller model or dtype.") from error
-    except Exception as error:  # whatever two libraries may raise on files from elsewhere
-        refusal = f"{found.id}: TransformerLens cannot load it ({one_line(error)}); choose another model."
-        raise InputError(own_code(found.id) if "trust_remote_code" in str(error) else refusal) from error
-    if loader.missing:
-        raise InputError(
-            f"{found.id}: expected every weight of a {architecture}, {len(loader.missing)} are missing "
-            f"({loader.missing[0]}); the files do not belong to config.json: fetch them again."
-        )
-    if getattr(bridge.cfg, "is_stateful", False) or "blocks.0.hook_out" not in bridge.hook_dict:
-        raise InputError(f"{found.id}: expected a transformer with attention in blocks, got a {architecture}.")
-    language_model: Any = bridge.original_model
-    language_model.eval().requires_grad_(False)
-    language_model.config.output_attentions = False  # the bridge asks for them; nobody here reads them
-    return bridge

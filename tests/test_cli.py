@@ -16,7 +16,7 @@ from fake_pairs import make_pairs, write_rows
 from full_disk import full_disk
 from prepared import few_file
 
-from creativity_lens import __version__, activations
+from creativity_lens import __version__, activations, judging
 from creativity_lens import models as models_module
 from creativity_lens import sweep as sweep_module
 from creativity_lens.cli import app, layers, main
@@ -422,7 +422,7 @@ def broken_off(chat, tmp_path_factory):
     folder = tmp_path_factory.mktemp("broken")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models_module, "load_model", lambda *args, **options: chat)
-        patch.setattr(sweep_module, "control_edits", stop)
+        patch.setattr(judging, "control_edits", stop)
         patch.chdir(folder)
         status = main(["sweep", "--out", "run", "--pairs", str(REGISTER), *QUICK])
     return folder / "run", status
@@ -437,7 +437,7 @@ def test_interrupted_what_was_finished_is_kept(broken_off):
 
 
 def test_an_interruption_is_one_line(here, capsys, with_chat, monkeypatch):
-    monkeypatch.setattr(sweep_module, "_dev_stage", stop)
+    monkeypatch.setattr(sweep_module, "choose_on_dev", stop)
     arguments = (
         "--out",
         "run",

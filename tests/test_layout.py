@@ -25,7 +25,7 @@ RANKS: dict[str, int] = {
         "verdict sides text_features text_files html_tables page_safety ratings agreement correlation ranks "
         "rank_resampling rank_intervals preferences diversity personas effects attractors stretches ratios glove "
         "embedding_cache inputs work storage leases holding run_listing run_differences cell_store engines costs",
-        "wording leaks model_files model_hub quantization loading tokens native shape models vocabulary "
+        "wording leaks model_files model_hub quantization loading memory_needed tokens native shape models vocabulary "
         "embedding_files embeddings monoculture",
         "lint reading",
         "activations",
@@ -42,6 +42,7 @@ RANKS: dict[str, int] = {
         "concept conditions",
         "tables layer_table beside choice provenance finding yardstick",
         "ledger controls stages result",
+        "judging",
         "sweep",
         "reports exports text_scores comparing packets",
         "colored validation association decoding audit",
@@ -106,7 +107,7 @@ def reached(name: str) -> set[str]:
 def test_the_walk_sees_imports():
     """A control: an empty graph would pass every test below."""
     assert {"errors", "files", "models", "reading"} <= neighbours("activations")
-    assert "transformer_lens.model_bridge" in imported("models"), "also inside a function"
+    assert "transformer_lens.model_bridge" in imported("loading"), "also inside a function"
     assert "models" in reached("sweep")
 
 
@@ -131,9 +132,9 @@ def test_no_cycles(name):
     assert name not in reached(name)
 
 
-def test_only_models_imports_transformer_lens():
+def test_only_loading_imports_transformer_lens():
     users = {name for name in MODULES if any(each.split(".")[0] == "transformer_lens" for each in imported(name))}
-    assert users == {"models", "backends.vllm"}, "the second boots a bridge to another program"
+    assert users == {"loading", "backends.vllm"}, "the second boots a bridge to another program"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if family(name) in KNOW_NO_MODEL])

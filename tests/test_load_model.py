@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from tiny_models import CHATML, padded_batch, put_in_cache, save_model
 
-from creativity_lens import loading
+from creativity_lens import memory_needed
 from creativity_lens.errors import InputError
 from creativity_lens.model_files import read_config
 from creativity_lens.models import load_model
@@ -136,7 +136,7 @@ def test_a_damaged_tokenizer(spoilt):
 
 
 def test_memory_is_looked_at_before_loading(folders, monkeypatch):
-    monkeypatch.setattr(loading, "free_memory", lambda place: 1000)
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: 1000)
     with pytest.raises(
         InputError, match=r"of free memory on cpu to load it as float32, got 0 MB; use dtype 'bfloat16'"
     ):
@@ -157,7 +157,7 @@ def test_several_gpus_are_left_to_transformer_lens(folders, monkeypatch):
     monkeypatch.setattr(TransformerBridge, "boot_transformers", boot)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(loading, "free_memory", lambda place: None)
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: None)
     load_model(folders["llama"], devices="auto", dtype="bfloat16")
     load_model(folders["llama"], device="cuda:1")
     load_model(folders["llama"], device="cpu", devices=1)

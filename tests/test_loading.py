@@ -8,17 +8,11 @@ import torch
 import transformers
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from creativity_lens import loading, memory
+from creativity_lens import loading, memory, memory_needed
 from creativity_lens.errors import InputError
-from creativity_lens.loading import (
-    choose_device,
-    choose_dtype,
-    count_devices,
-    memory_line,
-    quiet_loaders,
-    refuse_too_large,
-)
+from creativity_lens.loading import choose_device, choose_dtype, count_devices, quiet_loaders
 from creativity_lens.memory import free_memory
+from creativity_lens.memory_needed import Needed, memory_line, refuse_too_large, say_memory
 
 
 @pytest.fixture
@@ -105,32 +99,34 @@ def test_number_types():
 
 def test_memory_is_compared_where_it_is_needed(monkeypatch):
     free = {"cpu": 10.0, "cuda": 3.0, "cuda:0": 3.0, "cuda:1": 2.0}
-    monkeypatch.setattr(loading, "free_memory", lambda place: None if free[place] is None else int(free[place] * 1e9))
+    monkeypatch.setattr(
+        memory_needed, "free_memory", lambda place: None if free[place] is None else int(free[place] * 1e9)
+    )
     weights = {"BF16": 2_000_000_000}  # 4.2 GB as stored, 8.4 GB as float32
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    refuse_too_large("m", weights, "float32", cpu)
-    refuse_too_large("m", weights, "bfloat16", gpu, gpus=2)
+    refuse_too_large(Needed("m", weights, "float32", cpu))
+    refuse_too_large(Needed("m", weights, "bfloat16", gpu, gpus=2))
     with pytest.raises(
         InputError, match=r"m: expected 4.2 GB of free memory on cuda to load it as bfloat16, got 3.0 GB"
     ):
-        refuse_too_large("m", weights, "bfloat16", gpu)
+        refuse_too_large(Needed("m", weights, "bfloat16", gpu))
     with pytest.raises(
         InputError, match=r"8.4 GB of free memory on cuda:0 and cuda:1 .* as float32, got 5.0 GB; use dtype"
     ):
-        refuse_too_large("m", weights, "float32", gpu, gpus=2)
+        refuse_too_large(Needed("m", weights, "float32", gpu, gpus=2))
     free.update(cpu=8.0, cuda=9.0)
     with pytest.raises(InputError, match=r"on cpu to load it as float32, got 8.0 GB; use dtype 'bfloat16' \(4.2 GB\)"):
-        refuse_too_large("m", weights, "float32", cpu)
+        refuse_too_large(Needed("m", weights, "float32", cpu))
     with pytest.raises(InputError, match="on cpu"):  # converted there on its way to the GPU
-        refuse_too_large("m", weights, "float32", gpu)
+        refuse_too_large(Needed("m", weights, "float32", gpu))
     free.update(cpu=1.0)
-    refuse_too_large("m", weights, "bfloat16", gpu)  # only mapped from its files
+    refuse_too_large(Needed("m", weights, "bfloat16", gpu))  # only mapped from its files
     free.update(cpu=None)
-    refuse_too_large("m", weights, "float32", cpu)  # not known: not refused
+    refuse_too_large(Needed("m", weights, "float32", cpu))  # not known: not refused
     free.update(cpu=8.4)
-    refuse_too_large("m", weights, "float32", cpu)
+    refuse_too_large(Needed("m", weights, "float32", cpu))
     with pytest.raises(InputError):
-        refuse_too_large("m", weights, "float32", cpu, fused=1_000_000_000)
+        refuse_too_large(Needed("m", weights, "float32", cpu, fused=1_000_000_000))
 
 
 LLAMA_2_7B = {
@@ -146,24 +142,24 @@ GPU = torch.device("cuda")
 
 def test_what_a_model_takes_is_said_in_one_line(monkeypatch):
     free = {"cuda:0": 139_000_000_000, "cuda:1": 140_000_000_000}
-    monkeypatch.setattr(loading, "free_memory", lambda place: free.get(place, 76_100_000_000))
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: free.get(place, 76_100_000_000))
     stored = {"F16": 6_738_415_616}
     # a row: 128 x 524,288 bytes of cache, 32,000 logits of 4 bytes four times, 32 x 4,096 x 2 of work space;
     # (76.1e9 - 13,476,831,232) / 2 / 67,883,008 = 461
-    assert memory_line("llama-2-7b", stored, "bfloat16", GPU, config=LLAMA_2_7B) == (
+    assert memory_line(Needed("llama-2-7b", stored, "bfloat16", GPU, config=LLAMA_2_7B)) == (
         "llama-2-7b in bfloat16 on cuda: 13.5 GB of weights and 0.5 MB per cached token; 76.1 GB are free, room for "
         "batches of 461 rows of 128 tokens"
     )
-    assert memory_line("m", stored, "bfloat16", GPU, config=LLAMA_2_7B, quantize="4bit").startswith(
+    assert memory_line(Needed("m", stored, "bfloat16", GPU, config=LLAMA_2_7B, quantize="4bit")).startswith(
         "m in 4bit and bfloat16 on cuda: 3.9 GB of weights and 0.5 MB per cached token; 76.1 GB are free, room for "
     )
-    large = memory_line("llama-3-70b", {"BF16": 70_553_706_496}, "bfloat16", GPU, config=LLAMA_3_70B, gpus=2)
+    large = memory_line(Needed("llama-3-70b", {"BF16": 70_553_706_496}, "bfloat16", GPU, config=LLAMA_3_70B, gpus=2))
     assert large.startswith(
         "llama-3-70b in bfloat16 on cuda:0 and cuda:1: 141.1 GB of weights and 0.3 MB per cached token; 279.0 GB are"
     )
     # of the first GPU, (139e9 - 70,553,706,496) / 2 / (128 x 327,680 + 16 x 128,256 + 64 x 8,192 bytes)
     assert large.endswith("room for batches of 768 rows of 128 tokens")
-    small = memory_line("m", stored, "float32", torch.device("cpu"), config=LLAMA_2_7B)
+    small = memory_line(Needed("m", stored, "float32", torch.device("cpu"), config=LLAMA_2_7B))
     assert small == (  # 3 << 28 bytes of caches at most on a CPU
         "m in float32 on cpu: 27.0 GB of weights and 1.0 MB per cached token; 76.1 GB are free, room for batches of 5 "
         "rows of 128 tokens"
@@ -171,21 +167,23 @@ def test_what_a_model_takes_is_said_in_one_line(monkeypatch):
 
 
 def test_what_is_not_known_is_not_said(monkeypatch):
-    monkeypatch.setattr(loading, "free_memory", lambda place: None)
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: None)
     stored = {"BF16": 6_738_415_616}
-    said = memory_line("m", stored, "bfloat16", GPU, config=LLAMA_2_7B)
+    said = memory_line(Needed("m", stored, "bfloat16", GPU, config=LLAMA_2_7B))
     assert said == "m in bfloat16 on cuda: 13.5 GB of weights and 0.5 MB per cached token"
-    assert memory_line("m", stored, "bfloat16", GPU, config={}) == "m in bfloat16 on cuda: 13.5 GB of weights"
-    monkeypatch.setattr(loading, "free_memory", lambda place: int(5e9))
-    assert memory_line("m", stored, "bfloat16", GPU, config={}).endswith("of weights; 5.0 GB are free")
-    assert memory_line("m", stored, "bfloat16", GPU, config=LLAMA_2_7B).endswith("5.0 GB are free, which is too little")
+    assert memory_line(Needed("m", stored, "bfloat16", GPU, config={})) == "m in bfloat16 on cuda: 13.5 GB of weights"
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: int(5e9))
+    assert memory_line(Needed("m", stored, "bfloat16", GPU, config={})).endswith("of weights; 5.0 GB are free")
+    assert memory_line(Needed("m", stored, "bfloat16", GPU, config=LLAMA_2_7B)).endswith(
+        "5.0 GB are free, which is too little"
+    )
 
 
 def test_only_large_models_are_talked_about(capsys, monkeypatch):
-    monkeypatch.setattr(loading, "free_memory", lambda place: int(50e9))
-    loading.say_memory("small", {"BF16": 400_000_000}, "bfloat16", GPU, config=LLAMA_2_7B)
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: int(50e9))
+    say_memory(Needed("small", {"BF16": 400_000_000}, "bfloat16", GPU, config=LLAMA_2_7B))
     assert capsys.readouterr() == ("", "")
-    loading.say_memory("large", {"BF16": 6_738_415_616}, "bfloat16", GPU, config=LLAMA_2_7B)
+    say_memory(Needed("large", {"BF16": 6_738_415_616}, "bfloat16", GPU, config=LLAMA_2_7B))
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("large in bfloat16 on cuda: 13.5 GB of weights")
@@ -193,18 +191,18 @@ def test_only_large_models_are_talked_about(capsys, monkeypatch):
 
 def test_packed_weights_are_refused_by_what_they_take(monkeypatch):
     stored, free = {"F16": 6_738_415_616}, {"cuda": 5e9, "cpu": 1e9}
-    monkeypatch.setattr(loading, "free_memory", lambda place: int(free[place]))
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: int(free[place]))
     how = {"config": LLAMA_2_7B, "gpus": 1}
-    refuse_too_large("m", stored, "bfloat16", GPU, quantize="4bit", **how)  # 3.9 GB, packed as they are read
+    refuse_too_large(Needed("m", stored, "bfloat16", GPU, quantize="4bit", **how))  # 3.9 GB, packed as they are read
     with pytest.raises(InputError, match=r"load it as bfloat16, got 5.0 GB; use quantize '4bit' \(4.1 GB\), a smaller"):
-        refuse_too_large("m", stored, "bfloat16", GPU, **how)
+        refuse_too_large(Needed("m", stored, "bfloat16", GPU, **how))
     free["cuda"] = 4e9
     with pytest.raises(
         InputError, match=r"m: expected 4.1 GB .* on cuda to load it as 4bit, got 4.0 GB; use a smaller"
     ):
-        refuse_too_large("m", stored, "bfloat16", GPU, quantize="4bit", **how)
+        refuse_too_large(Needed("m", stored, "bfloat16", GPU, quantize="4bit", **how))
     with pytest.raises(InputError, match=r"use a smaller model") as caught:
-        refuse_too_large("m", stored, "bfloat16", GPU, fused=10, **how)
+        refuse_too_large(Needed("m", stored, "bfloat16", GPU, fused=10, **how))
     assert "4bit" not in str(caught.value), "fused matrices cannot be packed"
 
 

@@ -41,15 +41,17 @@ def test_every_predicted_number_is_the_cost_models(page, program):
 def test_the_line_on_the_page_is_the_one_that_is_printed(page, monkeypatch):
     import torch
 
-    from creativity_lens import loading
+    from creativity_lens import memory_needed
 
-    monkeypatch.setattr(loading, "free_memory", lambda place: 76_100_000_000)
+    monkeypatch.setattr(memory_needed, "free_memory", lambda place: 76_100_000_000)
     config = {
         "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 11008,
         "num_attention_heads": 32, "vocab_size": 32000,
     }  # fmt: skip
     stored = {"F16": 6_738_415_616}
-    line = loading.memory_line("llama-2-7b", stored, "bfloat16", torch.device("cuda"), config=config)
+    line = memory_needed.memory_line(
+        memory_needed.Needed("llama-2-7b", stored, "bfloat16", torch.device("cuda"), config=config)
+    )
     assert f"\n{line}\n" in page
 
 
