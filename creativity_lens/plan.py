@@ -12,6 +12,7 @@ GIVEN = "given"  # directions from a file, instead of the pairs' own
 METHODS = ("mean_difference", "first_component")  # how a direction is fitted
 UNITS = ("norm", "gap", "raw")
 POSITIONS = ("response", "instruction", "last")
+MOST = 1_000_000  # of a strength, in any unit: far beyond what leaves a text, and no sum with it overflows float32
 FEWEST_CONTROLS = 19  # (1 + 0) / (19 + 1) is the largest p that can still be 0.05
 
 
@@ -46,6 +47,8 @@ class Plan:
         for name, values in (("strengths", self.strengths), ("temperatures", self.temperatures)):
             if not all(math.isfinite(value) and value > 0 for value in values):
                 raise InputError(f"{name}: expected numbers above 0, got {', '.join(map(str, values))}.")
+        if max(self.strengths, default=0.0) > MOST:
+            raise InputError(f"strengths: expected at most {MOST:,}, got {max(self.strengths):g}.")
         for name, listed in (
             ("strengths", self.strengths),
             ("methods", self.methods),

@@ -255,12 +255,6 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(chat, tmp_path, opt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_strength_that_no_number_holds_is_refused_and_nothing_was_measured(chat, tmp_path):
-    folder = tmp_path / "run"
-    assert "is not finite" in refusal(lambda: tiny(chat, out=folder, plan=replace(TINY, strengths=(1e300,))))
-    assert not (folder / "sweep.csv").exists()
-
-
 @pytest.mark.slow
 def test_texts_that_break_are_not_measured_and_do_not_break_the_sweep(chat):
     """A push that drowns the model: every token is noise, and still there are numbers and a verdict."""
