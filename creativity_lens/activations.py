@@ -53,7 +53,7 @@ class Activations:
 
     creative: Float[Tensor, "layer pair d_model"]  # float32, on the CPU
     boring: Float[Tensor, "layer pair d_model"]
-    norms: Float[Tensor, "layer text"]  # each distinct text's median residual norm over its own positions
+    norms: Float[Tensor, "layer text"]  # each distinct text's median residual norm, creative ones first
     layers: tuple[int, ...]  # which layers the first axis holds
     topics: tuple[str, ...]  # of the pairs
     n_layers: int  # of the whole model
@@ -112,18 +112,21 @@ def collect_activations(
         raise InputError("pairs: expected at least one pair, got none.")
     if max_tokens is not None and max_tokens < 1:
         raise InputError(f"max_tokens: expected a number of tokens above 0, got {max_tokens}.")
-    passages: dict[Passage, int] = {}  # distinct, in order of appearance
-    sides = [
-        [passages.setdefault(passage, len(passages)) for passage in passages_of(model, pair, position, max_tokens)]
-        for pair in pairs
-    ]
+    passages: dict[Passage, int] = {}  # distinct; the creative ones first, so that each side is a run of them
+    sides = zip(*(passages_of(model, pair, position, max_tokens) for pair in pairs), strict=True)
+    creative, boring = ([passages.setdefault(passage, len(passages)) for passage in side] for side in sides)
     collect = _cached if cache and not model.is_hooked else _run
     means, norms = collect(model, list(passages), wanted, position, batch_tokens)
-    creative, boring = (torch.tensor(side) for side in zip(*sides, strict=True))
     return Activations(
-        means[:, creative], means[:, boring], norms, tuple(wanted), tuple(pair.topic for pair in pairs),
+        _some(means, creative), _some(means, boring), norms, tuple(wanted), tuple(pair.topic for pair in pairs),
         model.n_layers, source_of(model, pairs, position, max_tokens=max_tokens),
     )  # fmt: skip
+
+
+def _some(means: Float[Tensor, "layer text d_model"], texts: list[int]) -> Float[Tensor, "layer some d_model"]:
+    """Some of the texts; not copied where they follow each other."""
+    first, last = texts[0], texts[-1]
+    return means[:, first : last + 1] if texts == list(range(first, last + 1)) else means[:, texts]
 
 
 def resolve_layers(model: Model, layers: str | Sequence[int]) -> list[int]:

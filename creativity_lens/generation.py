@@ -24,15 +24,15 @@ from creativity_lens.prefix import bytes_per_row, prefill
 from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import Luck, Mixing, Weight
 from creativity_lens.scores import Generation
-from creativity_lens.steering import RowEdits, edit_table, edits_of, steered
+from creativity_lens.steering import RowEdits, edit_table, edits_of
 from creativity_lens.streams import Draws, Probes, Stream
 from creativity_lens.work import Arrays, Work, carry_out
 
 __all__ = ["OnStep", "Probe", "Row", "batch_size", "generate", "generate_rows"]
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
-PART_ROWS = 64  # a part is no smaller: below, a batch takes nearly as long with fewer rows
-CPU_CACHE_BYTES = 3 << 28  # beyond this, larger batches gain nothing on a CPU
+PART_ROWS = 128  # a part is no smaller: below, a batch takes nearly as long with fewer rows
+CPU_ROWS, CPU_CACHE_BYTES = 256, 3 << 28  # beyond either, larger batches gain nothing on a CPU
 
 Both = tuple[Ids | None, Ids | None]  # what a row's model and its partner are given
 OnStep = Callable[[list[int], list[int]], None]  # rows that go on, as numbers in the list, and the token each drew
@@ -109,7 +109,7 @@ def generate_rows(
     """One text per row, in the order of `rows`.
 
     Ends are not drawn before `min_new_tokens`. With `batch_rows` "auto" there are at least `parts` batches, as long as
-    each has 64 rows: so many workers can share them, and so little is lost with one. A batch that does not fit into
+    each has 128 rows: so many workers can share them, and so little is lost with one. A batch that does not fit into
     memory is halved, and `on_halved(rows)` is told the new size. A text whose logits are not numbers any more (an edit
     can overflow float16) ends there. A mixture ends at an end token of either model. Raises `InputError` for a prompt
     that leaves no room in the context of a model that reads it, and for a partner with another vocabulary.
@@ -180,10 +180,11 @@ def cache_room(device: torch.device) -> int:
 
 
 def batch_size(model: Model, length: int, partner: Model | None = None) -> int:
-    """Rows of `length` positions that a batch may hold, read by one model or two, from the memory that is free now."""
+    """Rows of `length` positions that a batch is given, read by one model or two, from the memory that is free now."""
     room = model.engine.room(model)
     bytes_ = bytes_per_row(model, length) + (bytes_per_row(partner, length) if partner is not None else 0)
-    return max(1, (cache_room(model.device) if room is None else room) // bytes_)
+    fit = (cache_room(model.device) if room is None else room) // bytes_
+    return max(1, min(fit, CPU_ROWS) if model.device.type == "cpu" else fit)
 
 
 def _write(model: Model, settings: tuple[Decoding, OnStep | None], asked: Sequence[_Asked]) -> Arrays:
@@ -257,17 +258,14 @@ def _stream(
         return None
     prompts = [ids for ids in encoded if ids is not None]
     table = edit_table([None if is_partner else rows[number].steering for number in numbers], model)
-    # which prefilled prompt each row continues; scope "all" changes the prompt's cache too, so each row has its own
-    if decoding.scope == "all" and not is_partner:
-        with steered(model, table):
-            prefix = prefill(model, prompts)
-        source = torch.arange(len(numbers))
+    steps, source = decoding.max_new_tokens, None
+    if decoding.scope == "all" and not is_partner:  # edits change the prompt's cache too, so each row has its own
+        prefix = prefill(model, prompts, table=table, steps=steps)
     else:
         distinct = {ids: place for place, ids in enumerate(dict.fromkeys(prompts))}
         prefix = prefill(model, list(distinct))
-        source = torch.tensor([distinct[ids] for ids in prompts])
-    source = source.to(model.device)
-    return Stream(model, torch.tensor(numbers), prefix, source, decoding.max_new_tokens, table, is_partner=is_partner)
+        source = torch.tensor([distinct[ids] for ids in prompts], device=model.device)
+    return Stream(model, torch.tensor(numbers), prefix, source, steps, table, is_partner=is_partner)
 
 
 def _generation(model: Model, row: Row, ids: tuple[int, ...], probe: float) -> Generation:

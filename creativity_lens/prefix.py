@@ -5,9 +5,9 @@ cache does, copies all of it at every step, which at some hundred rows costs mor
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model
+from creativity_lens.reading import tokens_a_pass
+from creativity_lens.steering import NO_EDITS, Table, select_rows, steered
 
 
 class _ReservedLayer(DynamicLayer):
@@ -43,16 +45,22 @@ class _ReservedLayer(DynamicLayer):
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """Prompts after their one pass: left-padded to a common length, with the logits that follow them."""
+    """Prompts after their one pass: left-padded to a common length, with the logits that follow them.
 
-    keys: tuple[Tensor, ...]  # one a layer, [prompt, head, pos, head_dim]
+    Keys and values may have room beyond the prompt, for the tokens that continue it.
+    """
+
+    keys: tuple[Tensor, ...]  # one a layer, [prompt, head, pos and room, head_dim]
     values: tuple[Tensor, ...]
     mask: Int[Tensor, "prompt pos"]  # 1 where a token stands, 0 on the padding to its left
     logits: Float[Tensor, "prompt vocab"]  # for the token after the prompt
 
 
-def prefill(model: Model, prompts: Sequence[Sequence[int]]) -> Prefix:
-    """Run each prompt once, all in one left-padded batch."""
+def prefill(model: Model, prompts: Sequence[Sequence[int]], *, table: Table = NO_EDITS, steps: int = 0) -> Prefix:
+    """Run each prompt once, under its edits in `table`, with room for `steps` tokens after it.
+
+    All are padded to one length, and run in passes of as many tokens as the device reads best.
+    """
     length = max(map(len, prompts))
     ids = torch.full((len(prompts), length), model.pad_id)
     mask = torch.zeros(len(prompts), length, dtype=torch.long)
@@ -60,41 +68,64 @@ def prefill(model: Model, prompts: Sequence[Sequence[int]]) -> Prefix:
         ids[row, length - len(prompt) :] = torch.tensor(prompt)
         mask[row, length - len(prompt) :] = 1
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache()
     ids, mask, positions = (tensor.to(model.device) for tensor in (ids, mask, positions))
-    logits = model.forward(ids, mask=mask, positions=positions, cache=cache, keep=1)[:, -1]
-    layers: list[Any] = cache.layers
-    unsupported = [type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer]
-    if unsupported:
-        raise InputError(f"{model.name}: generation needs a key-value cache per layer, got {unsupported[0]}.")
-    return Prefix(tuple(layer.keys for layer in layers), tuple(layer.values for layer in layers), mask, logits)
+    held: list[tuple[Tensor, Tensor]] = []
+    logits = []
+    for some in torch.arange(len(prompts), device=model.device).split(max(1, tokens_a_pass(model) // length)):
+        cache = DynamicCache()
+        with steered(model, select_rows(table, some)):
+            read = model.forward(ids[some], mask=mask[some], positions=positions[some], cache=cache, keep=1)
+        logits.append(read[:, -1])
+        layers = [_keys_and_values(model, layer) for layer in cache.layers]
+        if not held:
+            held = [(_room(keys, len(prompts), length + steps), _room(values, len(prompts), length + steps))
+                    for keys, values in layers]  # fmt: skip
+        for wholes, parts in zip(held, layers, strict=True):
+            for whole, part in zip(wholes, parts, strict=True):
+                whole[some[0] : some[-1] + 1, :, :length] = part
+    keys, values = zip(*held, strict=True)
+    return Prefix(keys, values, mask, torch.cat(logits))
 
 
-def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> tuple[Cache, Int[Tensor, "row pos"]]:
+def _keys_and_values(model: Model, layer: Any) -> tuple[Tensor, Tensor]:
+    if type(layer) is not DynamicLayer:
+        raise InputError(f"{model.name}: generation needs a key-value cache per layer, got {type(layer).__name__}.")
+    return cast(Tensor, layer.keys), cast(Tensor, layer.values)
+
+
+def continue_rows(prefix: Prefix, rows: Int[Tensor, " row"] | None, steps: int) -> tuple[Cache, Int[Tensor, "row pos"]]:
     """A cache and a mask for rows that each continue prompt `rows[i]` by at most `steps` tokens.
 
-    The mask is at its final length; pass `mask[:, :n]` for n positions.
+    None: each prompt is continued once, in the room that `prefill` made for it. The mask is at its final length; pass
+    `mask[:, :n]` for n positions.
     """
     length = prefix.mask.shape[1]
+    held: Iterable[tuple[Tensor, Tensor]] = zip(prefix.keys, prefix.values, strict=True)
+    mask = prefix.mask
+    if rows is not None:
+        held, mask = _shared_out(prefix, rows, steps), prefix.mask[rows]
+    layers: list[Any] = [_ReservedLayer(keys, values, length) for keys, values in held]
+    return Cache(layers=layers), torch.cat([mask, mask.new_ones(len(mask), steps)], dim=1)
 
+
+def _shared_out(prefix: Prefix, rows: Int[Tensor, " row"], steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each layer's keys and values, with those of every row's prompt in them."""
+    length = prefix.mask.shape[1]
     prompts, counts = torch.unique_consecutive(rows, return_counts=True)
 
     def reserve(source: Tensor) -> Tensor:
-        whole = _room(source, (len(rows), source.shape[1], length + steps, source.shape[-1]))
+        whole = _room(source, len(rows), length + steps)
         for part, prompt in zip(whole.split(counts.tolist()), prompts.tolist(), strict=True):
-            part[:, :, :length] = source[prompt]
+            part[:, :, :length] = source[prompt, :, :length]
         return whole
 
-    layers: list[Any] = [
-        _ReservedLayer(reserve(keys), reserve(values), length)
-        for keys, values in zip(prefix.keys, prefix.values, strict=True)
-    ]
-    mask = torch.cat([prefix.mask[rows], prefix.mask.new_ones(len(rows), steps)], dim=1)
-    return Cache(layers=layers), mask
+    for keys, values in zip(prefix.keys, prefix.values, strict=True):
+        yield reserve(keys), reserve(values)
 
 
-def _room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Memory that is not set, as `like.new_empty`. On a CPU it comes in huge pages, which numpy asks for, torch not."""
+def _room(like: Tensor, rows: int, length: int) -> Tensor:
+    """Memory for keys or values as those of `like`, not set. On a CPU it comes in huge pages: numpy asks, torch not."""
+    shape = (rows, like.shape[1], length, like.shape[-1])
     if like.device.type != "cpu":
         return like.new_empty(shape)
     return torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).view(like.dtype).view(shape)

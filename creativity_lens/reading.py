@@ -13,7 +13,7 @@ from torch import Tensor
 
 from creativity_lens.errors import InputError
 from creativity_lens.models import Model, ResidualHook
-from creativity_lens.work import Arrays, Verb, Work, carry_out, gather
+from creativity_lens.work import Arrays, Verb, Work, carry_out_rows
 
 CPU_BATCH_TOKENS = 1_024  # beyond this a block's work space leaves the cache of a processor
 GPU_BATCH_TOKENS = 65_536
@@ -51,8 +51,7 @@ def read(
         Work(verb, settings, tuple(passages[row] for row in rows), sum(len(passages[row].ids) for row in rows))
         for rows in groups
     ]
-    results = carry_out(model, works, description=description)
-    return {name: gather(results, groups, name) for name in results[0].arrays}
+    return carry_out_rows(model, works, groups, len(passages), description=description)
 
 
 def means_at(model: Model, layer: int, passages: Sequence[Passage]) -> Arrays:
@@ -69,6 +68,11 @@ def show(model: Model, batch: Batch, hooks: Mapping[int, ResidualHook]) -> None:
         model.residuals(batch.ids, hooks)
 
 
+def tokens_a_pass(model: Model) -> int:
+    """So many tokens in a pass keep the model's device busy; more take no less time each."""
+    return GPU_BATCH_TOKENS if model.device.type == "cuda" else CPU_BATCH_TOKENS
+
+
 def batch_rows(model: Model, passages: Sequence[Passage], *, batch_tokens: int | None = None) -> list[list[int]]:
     """Passages of like length together, at most `batch_tokens` positions a batch, padding included.
 
@@ -76,7 +80,7 @@ def batch_rows(model: Model, passages: Sequence[Passage], *, batch_tokens: int |
     """
     if batch_tokens is not None and batch_tokens < 1:
         raise InputError(f"batch_tokens: expected a number of tokens above 0, got {batch_tokens}.")
-    budget = batch_tokens or (GPU_BATCH_TOKENS if model.device.type == "cuda" else CPU_BATCH_TOKENS)
+    budget = batch_tokens or tokens_a_pass(model)
     groups: list[list[int]] = []
     for row in sorted(range(len(passages)), key=lambda i: (len(passages[i].ids), i)):
         # passages come in rising length: the last one taken sets the width

@@ -20,7 +20,7 @@ from creativity_lens.errors import InputError
 from creativity_lens.models import Model
 from creativity_lens.prefix import continue_rows, prefill
 from creativity_lens.reading import Passage, alone, means_at, own_means, padded, read, show
-from creativity_lens.work import Arrays, Work, carry_out
+from creativity_lens.work import Arrays, Work, carry_out_rows
 
 # of one batch's logits, which dwarf the rest of a teacher-forced pass: what a processor's cache holds; a GPU wants more
 LOGIT_BYTES, GPU_LOGIT_BYTES = 24 << 20, 1 << 30
@@ -166,7 +166,6 @@ def surprisals(
         raise InputError(
             f"prompt and text of {longest} tokens: expected at most the context of {model.context} of {model.name}."
         )
-    values = torch.full((len(texts),), torch.nan)
     order = sorted((i for i in range(len(texts)) if len(texts[i])), key=lambda i: (prompts[i], len(texts[i]), i))
     groups: list[list[int]] = []
     while order:
@@ -178,9 +177,8 @@ def surprisals(
         Work(_surprisals, None, tuple((prompts[i], tuple(texts[i])) for i in rows), sum(len(texts[i]) for i in rows))
         for rows in groups
     ]
-    for rows, result in zip(groups, carry_out(model, works, description=description), strict=True):
-        values[rows] = torch.from_numpy(result.arrays["surprisal"])
-    return values
+    found = carry_out_rows(model, works, groups, len(texts), description=description)
+    return torch.from_numpy(found["surprisal"]) if works else torch.full((len(texts),), torch.nan)
 
 
 def logit_room(model: Model) -> int:

@@ -7,6 +7,7 @@ at all: adding zeros leaves a row's numbers as they are, to the bit.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Float, Int
@@ -71,6 +72,7 @@ class LayerEdits:
 
 
 Table = Mapping[int, LayerEdits]
+NO_EDITS: Table = MappingProxyType({})
 
 
 def edit_table(rows: Sequence[RowEdits], model: Model) -> Table:

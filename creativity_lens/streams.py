@@ -29,13 +29,13 @@ class Stream:
     """
 
     def __init__(
-        self, model: Model, rows: Int[Tensor, " row"], prefix: Prefix, source: Int[Tensor, " row"], steps: int,
+        self, model: Model, rows: Int[Tensor, " row"], prefix: Prefix, source: Int[Tensor, " row"] | None, steps: int,
         table: Table, *, is_partner: bool = False,
     ) -> None:  # fmt: skip
         self.model, self.rows, self.is_partner = model, rows, is_partner
         self._cache, self._mask = continue_rows(prefix, source, steps)
-        self.logits: Float[Tensor, "row vocab"] = prefix.logits[source]
-        self._positions = prefix.mask.sum(-1)[source]
+        self.logits: Float[Tensor, "row vocab"] = prefix.logits if source is None else prefix.logits[source]
+        self._positions = self._mask[:, : prefix.mask.shape[1]].sum(-1)
         self._length = prefix.mask.shape[1]
         self._table = table
 

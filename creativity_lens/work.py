@@ -8,7 +8,7 @@ into memory is halved here, whatever its verb.
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType
@@ -73,27 +73,61 @@ def carry_out(
     engine: Engine | None = None,
 ) -> list[Result]:
     """Have the model's engine do the works, or the one that is given; results in the order of the works."""
-    engine = model.engine if engine is None else engine
     results: list[Result | None] = [None] * len(works)
+    for number, result in _results(model, works, description, unit, quiet, engine):
+        results[number] = result
+    return [result for result in results if result is not None]
+
+
+def carry_out_rows(
+    model: Any, works: Sequence[Work], rows: Sequence[Sequence[int]], total: int, *, description: str
+) -> Arrays:
+    """`carry_out` for works that share out `total` rows: the arrays of all in one, put in place as they come.
+
+    `rows[i]` says where the rows of work i belong; see `gather`.
+    """
+    made = _results(model, works, description, "tokens", False, None)
+    return gather(((rows[number], result.arrays) for number, result in made), total)
+
+
+def _results(
+    model: Any, works: Sequence[Work], description: str, unit: str, quiet: bool, engine: Engine | None
+) -> Iterator[tuple[int, Result]]:
+    left = set(range(len(works)))
     with track(description, sum(work.cost for work in works), unit=unit, quiet=quiet) as advance:
-        for number, result in engine.run(model, works):
-            results[number] = result
+        for number, result in (model.engine if engine is None else engine).run(model, works):
+            yield number, result
+            left.remove(number)
             advance(works[number].cost)
-    found = [result for result in results if result is not None]
-    if len(found) < len(works):
-        raise RuntimeError(f"{description}: expected {len(works)} results, got {len(found)}")
-    return found
+    if left:
+        raise RuntimeError(f"{description}: expected {len(works)} results, got {len(works) - len(left)}")
 
 
-def gather(results: Sequence[Result], rows: Sequence[Sequence[int]], name: str) -> np.ndarray:
-    """One array of the results, put back in order: `rows[i]` says where the rows of result i belong."""
-    parts = [result.arrays[name] for result in results]
-    if len({part.shape[1:] for part in parts}) > 1:
-        parts = list(_evened(parts))
-    placed = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    for part, each in zip(parts, rows, strict=True):
-        placed[list(each)] = part
-    return placed
+def gather(parts: Iterable[tuple[Sequence[int], Arrays]], total: int) -> Arrays:
+    """Arrays of `total` rows out of parts and the numbers of their rows; parts are not kept.
+
+    Rows that no part has are NaN or 0, and so is what parts of differing width, their last dimension, lack.
+    """
+    whole: Arrays = {}
+    for rows, arrays in parts:
+        for name, part in arrays.items():
+            made = whole.get(name)
+            if made is None:
+                made = _blank((total, *part.shape[1:]), part.dtype)
+            elif part.ndim > 1 and part.shape[-1] > made.shape[-1]:
+                wider = _blank((*made.shape[:-1], part.shape[-1]), made.dtype)
+                wider[..., : made.shape[-1]] = made
+                made = wider
+            whole[name] = made
+            if part.ndim > 1:
+                made[list(rows), ..., : part.shape[-1]] = part
+            else:
+                made[list(rows)] = part
+    return whole
+
+
+def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def do(model: Any, work: Work, on_halved: Callable[[int], None] | None = None) -> Result:
@@ -117,7 +151,7 @@ def do(model: Any, work: Work, on_halved: Callable[[int], None] | None = None) -
         on_halved(middle)
     halves = [do(model, replace(work, rows=part), on_halved) for part in (work.rows[:middle], work.rows[middle:])]
     places = (range(middle), range(middle, len(work.rows)))
-    arrays = {name: gather(halves, places, name) for name in halves[0].arrays}
+    arrays = gather(zip(places, (half.arrays for half in halves), strict=True), len(work.rows))
     return Result(arrays, (middle, *halves[0].halved, *halves[1].halved))
 
 
@@ -191,15 +225,6 @@ def _sum(kind: str, *parts: bytes) -> bytes:
         found.update(len(part).to_bytes(8, "little"))
         found.update(part)
     return found.digest()
-
-
-def _evened(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Arrays at the width of the widest, filled up with NaN or 0."""
-    width = max(part.shape[-1] for part in parts)
-    for part in parts:
-        fill = np.nan if part.dtype.kind == "f" else 0
-        missing = [(0, 0)] * (part.ndim - 1) + [(0, width - part.shape[-1])]
-        yield np.pad(part, missing, constant_values=fill)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -27,7 +27,7 @@ from creativity_lens.holding import new_run, store_of
 from creativity_lens.runs import CELLS, DIRECTIONS_FILE, RUN_FILE, TABLE_FILE, begun
 from creativity_lens.storage import open_storage
 from creativity_lens.tensor_header import ordered_file
-from creativity_lens.work import Arrays, Work, carry_out, gather, work_key
+from creativity_lens.work import Arrays, Work, carry_out_rows, work_key
 
 TEXTS_FILE = "texts.json"
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "scipy", "sklearn")
@@ -151,7 +151,7 @@ def stage(model: Fake, name: str, layer: int, asked: Asked) -> np.ndarray:
     works = [
         Work(draw, (name, layer, asked.seed), tuple(prompts[row] for row in group), 10 * len(group)) for group in groups
     ]
-    return gather(carry_out(model, works, description=name), groups, "values")
+    return carry_out_rows(model, works, groups, asked.prompts, description=name)["values"]
 
 
 def table(found: dict[str, np.ndarray]) -> str:

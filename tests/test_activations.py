@@ -98,10 +98,10 @@ def test_equal_to_transformers_own_blocks(model: Model, pairs, position):
 
 
 def _in_order(norms, model, pairs, position) -> Iterator[Tensor]:
-    """Norms of distinct texts in order of their first appearance, creative before boring."""
+    """Norms of distinct texts in order of their first appearance, all creative ones before the boring."""
     taken = set()
-    for pair in pairs:
-        for side in ("creative", "boring"):
+    for side in ("creative", "boring"):
+        for pair in pairs:
             ids, own = by_rule(model, pair, position, side)
             if (*ids, own.start) not in taken:
                 taken.add((*ids, own.start))

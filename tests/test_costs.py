@@ -184,6 +184,7 @@ def test_rows_are_planned_as_here(chat: Model, monkeypatch):
 
 def test_the_numbers_taken_from_other_modules_are_theirs():
     assert costs_dimensions.CPU_CACHE_BYTES == generation.CPU_CACHE_BYTES
+    assert costs_dimensions.CPU_ROWS == generation.CPU_ROWS
     assert costs_sweeps.FEW_PROMPTS == stages.BAND_PROMPTS
     assert (costs_sweeps.MATCH_PAIRS, costs_sweeps.MATCH_TOKENS) == (controls.MATCH_PAIRS, controls.MATCH_TOKENS)
     assert (costs_sweeps.LOGIT_ROOM, costs_sweeps.CPU_LOGIT_ROOM) == (scoring.GPU_LOGIT_BYTES, scoring.LOGIT_BYTES)
@@ -355,9 +356,9 @@ def test_a_stage_is_written_in_some_batches_even_where_one_would_hold_it():
         found = predict(llama, H200, plan, reading=Reading(**reading), control=False)
         return [count for stage, count, _ in found.stages if stage.kind == "written"]
 
-    assert batches(Plan(layers="4")) == [4, 8], "256 rows in batches of 64, and 8 of as many rows as there are"
+    assert batches(Plan(layers="4")) == [2, 8], "256 rows in batches of 128, and 8 of as many rows as there are"
     assert batches(Plan(layers="4", batch_rows=1000)) == [1, 3], "the user's size is kept"
-    assert batches(Plan(layers="4", samples=1), dev_prompts=8, test_prompts=8) == [1, 8]
+    assert batches(Plan(layers="4", samples=1), dev_prompts=8, test_prompts=8) == [1, 4]
 
 
 def test_a_larger_plan_takes_longer_and_texts_are_counted_once():

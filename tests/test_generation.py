@@ -183,7 +183,9 @@ def test_a_prompt_runs_once_however_many_rows_continue_it(chat, monkeypatch):
     prefilled = []
     prefill = generation.prefill
     monkeypatch.setattr(
-        generation, "prefill", lambda model, prompts: prefilled.append(len(prompts)) or prefill(model, prompts)
+        generation,
+        "prefill",
+        lambda model, prompts, **how: prefilled.append(len(prompts)) or prefill(model, prompts, **how),
     )
     generate_rows(chat, mixed_rows(chat), max_new_tokens=2, batch_rows=64)
     assert prefilled == [4]
@@ -323,12 +325,12 @@ def test_other_errors_and_a_single_row_without_room_are_not_swallowed(chat, monk
 
 def test_a_batch_is_as_large_as_memory_allows(chat, monkeypatch):
     monkeypatch.setattr(generation, "free_memory", lambda *_: 1 << 40)
-    rows = batch_size(chat, 100)
-    cache = 2 * chat.n_layers * chat.d_model * 100 * 4  # float32 keys and values of a row
+    rows = batch_size(chat, 500)
+    cache = 2 * chat.n_layers * chat.d_model * 500 * 4  # float32 keys and values of a row
     assert 0.7 * generation.CPU_CACHE_BYTES < rows * cache <= generation.CPU_CACHE_BYTES
-    assert batch_size(chat, 200) < rows
-    monkeypatch.setattr(generation, "free_memory", lambda *_: None)  # not known
-    assert 1 < batch_size(chat, 100) < rows
+    assert rows < batch_size(chat, 400) < batch_size(chat, 100) == generation.CPU_ROWS, "short ones: as many as help"
+    monkeypatch.setattr(generation, "free_memory", lambda *_: 1 << 30)
+    assert 1 < batch_size(chat, 500) < rows
     monkeypatch.setattr(generation, "free_memory", lambda *_: 1000)
     assert batch_size(chat, 100) == 1
 

@@ -304,7 +304,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_texts_stay(chat, base, monkeypa
 
 def test_two_caches_take_the_room_of_two(chat, base, monkeypatch):
     monkeypatch.setattr(generation, "free_memory", lambda *_: 1 << 40)
-    alone, both = generation.batch_size(chat, 100), generation.batch_size(chat, 100, base)
+    alone, both = generation.batch_size(chat, 500), generation.batch_size(chat, 500, base)
     assert both == pytest.approx(alone / 2, abs=1)
 
 

@@ -21,7 +21,7 @@ from creativity_lens.cell_store import CellStore
 from creativity_lens.engines import Local
 from creativity_lens.errors import InputError
 from creativity_lens.storage import open_storage
-from creativity_lens.work import Engine, Result, Work, carry_out, do, fingerprint_of, gather, largest_first, work_key
+from creativity_lens.work import Engine, Work, carry_out, do, fingerprint_of, gather, largest_first, work_key
 
 # -- fingerprints --------------------------------------------------------------------------------------------------
 
@@ -314,40 +314,64 @@ def test_what_the_failed_batch_held_is_free_before_the_halves_begin():
 
 
 def test_rows_come_back_in_their_order():
-    results = [Result({"a": np.array([[30, 3], [10, 1]])}), Result({"a": np.array([[40, 4], [0, 0], [20, 2]])})]
-    found = gather(results, [(3, 1), (4, 0, 2)], "a")
-    np.testing.assert_array_equal(found, [[0, 0], [10, 1], [20, 2], [30, 3], [40, 4]])
-    np.testing.assert_array_equal(gather(results, [range(2), range(2, 5)], "a")[:, 0], [30, 10, 40, 0, 20])
+    parts = [np.array([[30, 3], [10, 1]]), np.array([[40, 4], [0, 0], [20, 2]])]
+    found = gather(zip([(3, 1), (4, 0, 2)], ({"a": part} for part in parts), strict=True), 5)
+    np.testing.assert_array_equal(found["a"], [[0, 0], [10, 1], [20, 2], [30, 3], [40, 4]])
+    found = gather(zip([range(2), range(2, 5)], ({"a": part} for part in parts), strict=True), 5)
+    np.testing.assert_array_equal(found["a"][:, 0], [30, 10, 40, 0, 20])
 
 
 def test_one_part_is_the_whole_and_no_view_of_it():
     part = np.array([1.0, 2.0])
-    found = gather([Result({"a": part})], [(1, 0)], "a")
+    found = gather([((1, 0), {"a": part})], 2)["a"]
     assert found.tolist() == [2.0, 1.0]
     found[0] = 7
     assert part.tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "fill"), [(np.float32, np.nan), (np.float64, np.nan), (np.int64, 0), (bool, False), (np.float16, np.nan)]
-)
+FILLS = [(np.float32, np.nan), (np.float64, np.nan), (np.int64, 0), (bool, False), (np.float16, np.nan)]
+
+
+@pytest.mark.parametrize(("dtype", "fill"), FILLS)
 def test_parts_of_differing_width_are_filled_up(dtype, fill):
-    parts = [np.ones((2, 3, 1), dtype), np.ones((1, 3, 4), dtype), np.ones((1, 3, 0), dtype)]
-    found = gather([Result({"a": part}) for part in parts], [(0, 3), (2,), (1,)], "a")
-    expected = np.full((4, 3, 4), fill, dtype)
-    expected[[0, 3], :, :1] = 1
-    expected[2] = 1
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, expected)
+    parts = [((0, 3), (2, 3, 1)), ((2,), (1, 3, 4)), ((1,), (1, 3, 0))]
+    for turned in (parts, parts[::-1]):
+        found = gather(((rows, {"a": np.ones(shape, dtype)}) for rows, shape in turned), 5)["a"]
+        expected = np.full((5, 3, 4), fill, dtype)
+        expected[[0, 3], :, :1] = 1
+        expected[2] = 1
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected, "row 4 was in no part")
+
+
+def test_parts_are_not_kept():
+    living = []
+
+    class Part(np.ndarray):
+        """An array that a weak set can hold."""
+
+    def parts():
+        for row in range(4):
+            part = np.ones((1, 2)).view(Part)
+            living.append(weakref.ref(part))
+            yield (row,), {"a": part}
+            del part
+            most.append(sum(each() is not None for each in living))
+
+    most = []
+    assert gather(parts(), 4)["a"].tolist() == [[1, 1]] * 4
+    assert most == [1, 1, 1, 1]
+
+
+def test_no_parts_are_nothing():
+    assert gather([], 3) == {}
 
 
 def test_parts_that_do_not_fit_together():
     with pytest.raises(ValueError):  # noqa: PT011  numpy's words
-        gather([Result({"a": np.ones((1, 2, 3))}), Result({"a": np.ones((1, 3, 3))})], [(0,), (1,)], "a")
+        gather([((0,), {"a": np.ones((1, 2, 3))}), ((1,), {"a": np.ones((1, 3, 3))})], 2)
     with pytest.raises(ValueError):  # noqa: PT011
-        gather([Result({"a": np.ones(1)})], [(0,), (1,)], "a")
-    with pytest.raises(KeyError):
-        gather([Result({"a": np.ones(1)})], [(0,)], "b")
+        gather([((0, 1), {"a": np.ones((3, 2))})], 2)
 
 
 def test_the_largest_first_and_the_earlier_of_equals():

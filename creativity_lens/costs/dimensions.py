@@ -16,7 +16,7 @@ BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 # NF4 in double quantisation: a scale of 8 bits for 64 numbers, and a scale of 32 bits for 256 of those.
 BITS_4BIT = 4 + 8 / 64 + 32 / (64 * 256)
 # What `generation.batch_size` lets a batch take of the memory that is free once the weights are there.
-GPU_SHARE, CPU_SHARE, CPU_CACHE_BYTES = 1 / 2, 1 / 4, 3 << 28
+GPU_SHARE, CPU_SHARE, CPU_CACHE_BYTES, CPU_ROWS = 1 / 2, 1 / 4, 3 << 28, 256
 
 _WITH_BIASES = ("gpt2", "gpt_neox", "opt", "bloom", "phi")  # of every matrix, and norms of two vectors
 _UNGATED = (*_WITH_BIASES, "gptj", "falcon", "starcoder2")
@@ -139,7 +139,8 @@ def row_bytes(sizes: Dimensions, length: int, dtype: str) -> int:
 def rows_that_fit(sizes: Dimensions, length: int, dtype: str, left: Number, *, on_gpu: bool = True) -> int:
     """Rows of `length` tokens that a batch may hold where `left` bytes are free beside the weights; at least 1."""
     budget = left * GPU_SHARE if on_gpu else min(CPU_CACHE_BYTES, left * CPU_SHARE)
-    return max(1, int(budget // row_bytes(sizes, length, dtype)))
+    fit = int(budget // row_bytes(sizes, length, dtype))
+    return max(1, fit if on_gpu else min(fit, CPU_ROWS))
 
 
 def flops_per_token(sizes: Dimensions, position: Number, *, logits: bool = True) -> Number:

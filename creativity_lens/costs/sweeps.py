@@ -18,7 +18,7 @@ from creativity_lens.plan import FEWEST_CONTROLS, Plan
 FEW_PROMPTS = 12  # stages.BAND_PROMPTS
 MATCH_PAIRS, MATCH_TOKENS, SCREEN_TOKENS = 4, 32, 64  # controls, screening.screen
 LOGIT_ROOM, CPU_LOGIT_ROOM = 1 << 30, 24 << 20  # scoring.GPU_LOGIT_BYTES, LOGIT_BYTES
-PARTS, PART_ROWS = 8, 64  # conditions, generation: batches of a stage at least, as long as they have so many rows
+PARTS, PART_ROWS = 8, 128  # conditions, generation: batches of a stage at least, as long as they have so many rows
 READ_TOKENS, CPU_READ_TOKENS = 65_536, 1_024  # reading.GPU_BATCH_TOKENS, CPU_BATCH_TOKENS
 
 

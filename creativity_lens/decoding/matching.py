@@ -20,7 +20,7 @@ from creativity_lens.progress import track
 from creativity_lens.prompts import Prompt
 from creativity_lens.sampling import COLDEST, is_truncated, mixed, support
 from creativity_lens.scoring import continue_logits
-from creativity_lens.steering import edit_table, steered
+from creativity_lens.steering import NO_EDITS, edit_table, steered
 
 LADDER = np.geomspace(0.25, 4.0, 17)  # temperatures whose entropies are measured; between them they are interpolated
 
@@ -106,8 +106,7 @@ def _logits(
     """Logits that each token of a text was drawn from, steered as when it was written."""
     known = torch.tensor([[i if i < model.vocabulary else model.start_ids[0] for i in ids]], device=model.device)
     table = edit_table([push], model)
-    with steered(model, table if scope == "all" else {}):
-        prefix = prefill(model, [prompt])
+    prefix = prefill(model, [prompt], table=table if scope == "all" else NO_EDITS)
     row = torch.zeros(1, dtype=torch.long, device=model.device)
     with steered(model, table):
         rest = continue_logits(model, *continue_rows(prefix, row, len(ids)), known)
