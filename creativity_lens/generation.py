@@ -32,7 +32,7 @@ __all__ = ["OnStep", "Probe", "Row", "batch_size", "generate", "generate_rows"]
 
 LEAVE_SHARE = 8  # finished rows leave once they are an eighth of the batch: leaving costs a copy of the cache
 PART_ROWS = 128  # a part is no smaller: below, a batch takes nearly as long with fewer rows
-CPU_ROWS, CPU_CACHE_BYTES = 256, 3 << 28  # beyond either, larger batches gain nothing on a CPU
+CPU_ROWS, CPU_CACHE_BYTES = 512, 3 << 28  # beyond either, larger batches gain nothing on a CPU
 
 Both = tuple[Ids | None, Ids | None]  # what a row's model and its partner are given
 OnStep = Callable[[list[int], list[int]], None]  # rows that go on, as numbers in the list, and the token each drew

@@ -164,7 +164,7 @@ def work_key(work: Work, identity: Mapping[str, Any]) -> str:
     """The name of a work's result: SHA-256 of verb, settings, rows in their order, and the model's identity.
 
     >>> work_key(Work(max, None, (1, 2), 2), {"id": "m"})[:8]
-    'fc460509'
+    '7af309aa'
     """
     return fingerprint_of((work.verb, work.settings, work.rows, dict(identity)))
 
@@ -208,6 +208,10 @@ def _digest_new(value: Any, known: "_Known") -> bytes:
         pairs = sorted((_digest(key, known), _digest(each, known)) for key, each in value.items())
         return _sum("mapping", *(part for pair in pairs for part in pair))
     if isinstance(value, list | tuple):
+        # token ids and masks, in one go: they are most of what is looked at
+        kinds = set(map(type, value))
+        if kinds == {int} or kinds == {bool}:
+            return _sum(f"sequence of {kinds.pop().__name__}", ",".join(map(str, value)).encode())
         return _sum("sequence", *(_digest(each, known) for each in value))
     if isinstance(value, PurePath):
         return _sum("path", str(value).encode())

@@ -16,7 +16,7 @@ BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 # NF4 in double quantisation: a scale of 8 bits for 64 numbers, and a scale of 32 bits for 256 of those.
 BITS_4BIT = 4 + 8 / 64 + 32 / (64 * 256)
 # What `generation.batch_size` lets a batch take of the memory that is free once the weights are there.
-GPU_SHARE, CPU_SHARE, CPU_CACHE_BYTES, CPU_ROWS = 1 / 2, 1 / 4, 3 << 28, 256
+GPU_SHARE, CPU_SHARE, CPU_CACHE_BYTES, CPU_ROWS = 1 / 2, 1 / 4, 3 << 28, 512
 
 _WITH_BIASES = ("gpt2", "gpt_neox", "opt", "bloom", "phi")  # of every matrix, and norms of two vectors
 _UNGATED = (*_WITH_BIASES, "gptj", "falcon", "starcoder2")
