@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -175,6 +176,18 @@ def test_goals_of_memory(ours, met):
     assert [goal.is_met for goal in goals] == met
 
 
+def test_a_sweeps_memory_is_held_against_the_peers_too():
+    outcome = sweep_outcome((1, 1, 4, 4, 12, 12))
+    for name, mib in {plan.OUR_SWEEP: 300, plan.SV_8: 40, plan.RE_8: 301}.items():
+        side = timed(name, 3.0, growth=(mib,), share=1.0 if name == plan.OUR_SWEEP else 0.25)
+        outcome.sides[name] = replace(side, is_flat=True)
+    goals = {goal.text: goal for goal in results.memory_goals([outcome])}
+    assert list(goals) == [f"pocket, sweep: less memory than {name}" for name in (plan.SV_8, plan.RE_8)]
+    assert [(goal.found, goal.is_met) for goal in goals.values()] == [
+        ("300 of 40 MiB", False), ("300 of 301 MiB", True),
+    ]  # fmt: skip
+
+
 def test_what_is_returned_may_grow():
     outcomes = memory_outcomes((40, 60, 140), (500, 500, 500))
     assert not results.memory_goals(outcomes)[-1].is_met
@@ -186,6 +199,7 @@ def test_what_is_returned_may_grow():
 def test_memory_of_a_part_is_no_memory_of_the_whole():
     assert timed("all", 1.0, growth=(5,)).growth == 5 * MIB
     assert timed("part", 1.0, growth=(5,), share=0.5).growth is None
+    assert replace(timed("part", 1.0, growth=(5,), share=0.5), is_flat=True).growth == 5 * MIB, "call by call"
     assert Timed("unknown", seconds=[1.0], peaks=[None], held=1).growth is None
 
 

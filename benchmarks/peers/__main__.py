@@ -103,7 +103,8 @@ class Bench:
             return
         say(table.title(block))
         measure = self._directions(block) if block.kind == "directions" else self._sweep(block)
-        sides = {way.name: Timed(way.name, held=self._held[way.worker]) for way in block.ways}
+        is_flat = block.kind == "sweep"
+        sides = {way.name: Timed(way.name, held=self._held[way.worker], is_flat=is_flat) for way in block.ways}
         for number in range(block.rounds):
             turn = number % len(block.ways)  # another one begins each round
             for way in block.ways[turn:] + block.ways[:turn]:

@@ -9,7 +9,7 @@ from benchmarks.peers.results import Outcome, Timed, ratio
 
 WIDTH, HEIGHT, TOP, BOTTOM = 960, 344, 64, 50
 LABELS, AXIS = 138, 170  # pixels of a panel's labels and of its axis
-LEFT = {"directions": 16, "sweep": 348, "memory": 690}  # where the panels begin
+LEFT = {"directions": 16, "sweep": 352, "memory": 696}  # where the panels begin
 INK, FAINT, GRID = "#1f2328", "#656d76", "#d8dee4"
 MODELS = ("#8ec1eb", "#2f81c7", "#0b3d75")  # lighter to darker: smaller to larger
 SIDES = {"ours": "#c2410c", plan.SV_1: "#57606a", plan.SV_32: "#8c959f", plan.RE_32: "#6639ba"}
@@ -74,9 +74,9 @@ def _times(outcomes: Sequence[Outcome], kind: str, left: int) -> str:
             parts.append(f'<circle cx="{x(each.middle):.1f}" cy="{y:.1f}" r="4" fill="{MODELS[number % 3]}"/>')
     for number, outcome in enumerate(outcomes):
         unit = "pairs" if kind == "directions" else "rows"
-        at, height = left + number * 111, HEIGHT - BOTTOM + 10
+        at, height = left + number * 108, HEIGHT - BOTTOM + 10
         parts.append(f'<circle cx="{at + 4}" cy="{height - 4}" r="4" fill="{MODELS[number % 3]}"/>')
-        parts.append(_text(at + 12, height, f"{outcome.block.model}, {outcome.block.size} {unit}", FAINT, 11))
+        parts.append(_text(at + 12, height, f"{outcome.block.model}: {outcome.block.size} {unit}", FAINT, 11))
     return "\n".join(parts)
 
 

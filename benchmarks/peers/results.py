@@ -20,6 +20,7 @@ class Timed:
     held: int | None = None  # bytes before, with the model loaded and warm
     returned: int = 0  # bytes of what the task gives back, where it is known
     rows: int | None = None  # in a batch, where the side chose it
+    is_flat: bool = False  # whether a part of the task takes as much memory as all of it: a sweep goes call by call
 
     @property
     def middle(self) -> float:
@@ -27,10 +28,15 @@ class Timed:
         return statistics.median(self.seconds)
 
     @property
-    def growth(self) -> int | None:
-        """The highest peak above what is held with the model loaded; None where it was not measured in full."""
+    def peak(self) -> int | None:
+        """The highest peak; None where it was not measured, or is that of a part."""
         known = [peak for peak in self.peaks if peak is not None]
-        return max(known) - self.held if known and self.held is not None and self.share == 1 else None
+        return max(known) if known and (self.share == 1 or self.is_flat) else None
+
+    @property
+    def growth(self) -> int | None:
+        """The highest peak above what is held with the model loaded; None where either is not known."""
+        return None if self.peak is None or self.held is None else self.peak - self.held
 
 
 @dataclass(frozen=True)
@@ -109,19 +115,27 @@ def _at_least(text: str, peer: Timed, ours: Timed, factor: float, limit: Timed) 
 
 
 def memory_goals(outcomes: list[Outcome]) -> list[Goal]:
-    """Less memory than each peer at every size, and flat over the sizes, by model; of the blocks of directions."""
+    """Less memory than each peer at every size, in both tasks, and flat over the numbers of pairs; by model."""
     goals = []
     for model in dict.fromkeys(outcome.block.model for outcome in outcomes):
-        blocks = [o for o in outcomes if o.block.model == model and o.block.kind == "directions"]
+        blocks, sweeps = (
+            [o for o in outcomes if o.block.model == model and o.block.kind == kind] for kind in ("directions", "sweep")
+        )
         for name in (plan.SV_1, plan.SV_32, plan.RE_32):
-            both = [(o.sides[name].growth, o.sides[plan.OUR_DIRECTIONS].growth) for o in blocks]
-            known = [(peer, ours) for peer, ours in both if peer is not None and ours is not None]
-            if known:
-                found = ", ".join(f"{ours / 2**20:.0f} of {peer / 2**20:.0f}" for peer, ours in known)
-                met = all(ours < peer for peer, ours in known)
-                goals.append(Goal(f"{model}: less memory than {name}", f"{found} MiB", met))
+            goals += _less_goal(f"{model}: less memory than {name}", blocks, name, plan.OUR_DIRECTIONS)
         goals += _flat_goal(model, blocks)
+        for name in (plan.SV_ONE, plan.RE_ONE, plan.SV_8, plan.RE_8):
+            goals += _less_goal(f"{model}, sweep: less memory than {name}", sweeps, name, plan.OUR_SWEEP)
     return goals
+
+
+def _less_goal(text: str, blocks: list[Outcome], name: str, own: str) -> list[Goal]:
+    both = [(o.sides[name].growth, o.sides[own].growth) for o in blocks]
+    known = [(peer, ours) for peer, ours in both if peer is not None and ours is not None]
+    if not known:
+        return []
+    found = ", ".join(f"{ours / 2**20:.0f} of {peer / 2**20:.0f}" for peer, ours in known)
+    return [Goal(text, f"{found} MiB", all(ours < peer for peer, ours in known))]
 
 
 def _flat_goal(model: str, blocks: list[Outcome]) -> list[Goal]:

@@ -57,8 +57,7 @@ def _growth(side: Timed) -> str:
 
 
 def _peak(side: Timed) -> str:
-    known = [peak for peak in side.peaks if peak is not None]
-    return "" if not known or side.share < 1 else f"{max(known) / 2**20:.0f}"
+    return "" if side.peak is None else f"{side.peak / 2**20:.0f}"
 
 
 def goals_table(goals: Sequence[Goal]) -> str:
