@@ -73,10 +73,10 @@ def _times(outcomes: Sequence[Outcome], kind: str, left: int) -> str:
                 parts.append(_line(x(each.low), y, x(each.high), y, MODELS[number % 3], 2))
             parts.append(f'<circle cx="{x(each.middle):.1f}" cy="{y:.1f}" r="4" fill="{MODELS[number % 3]}"/>')
     for number, outcome in enumerate(outcomes):
-        unit = "pairs" if kind == "directions" else "rows"
-        at, height = left + number * 108, HEIGHT - BOTTOM + 10
+        unit = {"directions": " pairs", "sweep": " rows"}[kind] if outcome is outcomes[-1] else ""
+        at, height = left + number * 96, HEIGHT - BOTTOM + 10
         parts.append(f'<circle cx="{at + 4}" cy="{height - 4}" r="4" fill="{MODELS[number % 3]}"/>')
-        parts.append(_text(at + 12, height, f"{outcome.block.model}: {outcome.block.size} {unit}", FAINT, 11))
+        parts.append(_text(at + 12, height, f"{outcome.block.model}, {outcome.block.size}{unit}", FAINT, 11))
     return "\n".join(parts)
 
 
