@@ -132,7 +132,7 @@ def constants_table() -> str:
             ["tokens lost a pass", f"{h.lost_tokens:.0f}", "measured, below, on a CPU"],
             ["Python, a layer and pass", f"{1e3 * h.layer_host:.1f} ms", "measured, below"],
             ["Python, a pass", f"{1e3 * h.pass_host:.1f} ms", "measured, below"],
-            ["noise", f"{h.noise / 1e6:.0f} M numbers/s", "measured, below, on one thread"],
+            ["noise", f"{h.noise / 1e6:.0f} M numbers/s", "measured, below"],
             ["reading weights", f"{h.storage / 1e9:.0f} GB/s", "assumed; depends on the storage"],
             ["a worker's start", f"{h.start:.0f} s", "assumed: Python, imports, the device"],
         ],
