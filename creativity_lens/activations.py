@@ -137,10 +137,7 @@ def resolve_layers(model: Model, layers: str | Sequence[int]) -> list[int]:
 def passages_of(model: Model, pair: ContrastivePair, position: str, max_tokens: int | None) -> tuple[Passage, Passage]:
     """The creative and the boring sequence of a pair under a position rule, with the measured positions marked."""
     if position in ("response", "text"):
-        sides = [
-            _response(model, pair, text, position, max_tokens)
-            for text in (pair.creative_response, pair.boring_response)
-        ]
+        sides = _responses(model, pair, position, max_tokens)
     else:
         sides = [instruction_passage(model, text, position) for text in (pair.creative, pair.boring)]
     for side, passage in zip(("creative", "boring"), sides, strict=True):
@@ -149,19 +146,20 @@ def passages_of(model: Model, pair: ContrastivePair, position: str, max_tokens: 
     return sides[0], sides[1]
 
 
-def _response(model: Model, pair: ContrastivePair, text: str, position: str, max_tokens: int | None) -> Passage:
-    ids = model.encode_text(text)[:max_tokens]
+def _responses(model: Model, pair: ContrastivePair, position: str, max_tokens: int | None) -> list[Passage]:
+    texts = [ids[:max_tokens] for ids in model.encode_texts([pair.creative_response, pair.boring_response])]
     if position == "text":
-        passage = alone(model, ids)
+        passages = [alone(model, ids) for ids in texts]
     else:
         prompt = model.encode_prompt(pair.neutral).ids
-        passage = Passage(prompt + ids, (False,) * len(prompt) + (True,) * len(ids))
-    if len(passage.ids) > model.context:
+        passages = [Passage(prompt + ids, (False,) * len(prompt) + (True,) * len(ids)) for ids in texts]
+    longest = max(len(passage.ids) for passage in passages)
+    if longest > model.context:
         raise InputError(
-            f"pair '{pair.id}': {len(passage.ids)} tokens, expected at most the context of {model.context} of "
-            f"{model.name}; shorten its response, or set max_tokens."
+            f"pair '{pair.id}': {longest} tokens, expected at most the context of {model.context} of {model.name}; "
+            "shorten its response, or set max_tokens."
         )
-    return passage
+    return passages
 
 
 def instruction_passage(model: Model, instruction: str, position: str) -> Passage:
