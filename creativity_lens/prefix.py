@@ -71,9 +71,11 @@ def prefill(model: Model, prompts: Sequence[Sequence[int]], *, table: Table = NO
     ids, mask, positions = (tensor.to(model.device) for tensor in (ids, mask, positions))
     held: list[tuple[Tensor, Tensor]] = []
     logits = []
-    for some in torch.arange(len(prompts), device=model.device).split(max(1, tokens_a_pass(model) // length)):
-        cache = DynamicCache()
-        with steered(model, select_rows(table, some)):
+    size = max(1, tokens_a_pass(model) // length)
+    for start in range(0, len(prompts), size):
+        some, cache = slice(start, start + size), DynamicCache()
+        rows = torch.arange(len(prompts), device=model.device)[some]
+        with steered(model, select_rows(table, rows)):
             read = model.forward(ids[some], mask=mask[some], positions=positions[some], cache=cache, keep=1)
         logits.append(read[:, -1])
         layers = [_keys_and_values(model, layer) for layer in cache.layers]
@@ -82,7 +84,7 @@ def prefill(model: Model, prompts: Sequence[Sequence[int]], *, table: Table = NO
                     for keys, values in layers]  # fmt: skip
         for wholes, parts in zip(held, layers, strict=True):
             for whole, part in zip(wholes, parts, strict=True):
-                whole[some[0] : some[-1] + 1, :, :length] = part
+                whole[some, :, :length] = part
     keys, values = zip(*held, strict=True)
     return Prefix(keys, values, mask, torch.cat(logits))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from creativity_lens import generation, sampling
+from creativity_lens import generation, prefix, sampling
 from creativity_lens.errors import InputError
 from creativity_lens.files import data_folder
 from creativity_lens.generation import Row, batch_size, generate, generate_rows
@@ -192,6 +192,22 @@ def test_a_prompt_runs_once_however_many_rows_continue_it(chat, monkeypatch):
     prefilled.clear()
     generate_rows(chat, mixed_rows(chat), max_new_tokens=2, batch_rows=64, scope="all")
     assert prefilled == [9]
+
+
+@pytest.mark.parametrize("scope", ["generated", "all"])
+def test_prompts_in_several_passes_are_as_in_one(chat, monkeypatch, scope):
+    rows = mixed_rows(chat)
+    together = texts(generate_rows(chat, rows, max_new_tokens=NEW, scope=scope))
+    passes = []
+    forward = Model.forward
+    monkeypatch.setattr(
+        Model, "forward", lambda self, ids, **how: passes.append(ids.shape) or forward(self, ids, **how)
+    )
+    monkeypatch.setattr(prefix, "tokens_a_pass", lambda model: 130)  # two rows of the longest prompt
+    assert texts(generate_rows(chat, rows, max_new_tokens=NEW, scope=scope)) == together
+    read = [shape[0] for shape in passes if shape[1] > 1]
+    assert len(read) > 1
+    assert sum(read) == (9 if scope == "all" else 4)
 
 
 def test_noise_is_drawn_once_for_all_rows_that_share_it(chat, monkeypatch):
