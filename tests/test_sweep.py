@@ -15,7 +15,7 @@ from prepared import concept_of
 from small_sweeps import DEV, SMALL, TEST, quick_matching
 
 import creativity_lens
-import creativity_lens.sweep as module
+import creativity_lens.judging as module
 from creativity_lens.models import Model
 from creativity_lens.result import Sweep
 from creativity_lens.sweep import sweep_layers

@@ -15,7 +15,7 @@ from prepared import concept_of
 from small_sweeps import DEV, FEW, TINY, quick_matching, tiny
 
 import creativity_lens.sweep as module
-from creativity_lens import activations
+from creativity_lens import activations, judging
 from creativity_lens.ledger import Ledger
 from creativity_lens.plan import PRESETS
 from creativity_lens.prompts import Prompt, load_pairs, load_prompts
@@ -206,7 +206,7 @@ def stop(*args, **options):
 
 
 def test_broken_off_in_the_test_stage_dev_is_kept(chat, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "control_edits", stop)
+    monkeypatch.setattr(judging, "control_edits", stop)
     folder = tmp_path / "broken"
     with pytest.raises(KeyboardInterrupt, match="broken holds what was finished"):
         tiny(chat, out=folder)
