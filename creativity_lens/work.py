@@ -111,6 +111,8 @@ def gather(parts: Iterable[tuple[Sequence[int], Arrays]], total: int) -> Arrays:
     whole: Arrays = {}
     for rows, arrays in parts:
         for name, part in arrays.items():
+            if len(part) != len(rows):  # one row alone would be spread over all
+                raise ValueError(f"{name}: expected {len(rows)} rows, got {len(part)}")
             made = whole.get(name)
             if made is None:
                 made = _blank((total, *part.shape[1:]), part.dtype)

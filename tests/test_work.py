@@ -370,8 +370,9 @@ def test_no_parts_are_nothing():
 def test_parts_that_do_not_fit_together():
     with pytest.raises(ValueError):  # noqa: PT011  numpy's words
         gather([((0,), {"a": np.ones((1, 2, 3))}), ((1,), {"a": np.ones((1, 3, 3))})], 2)
-    with pytest.raises(ValueError):  # noqa: PT011
-        gather([((0, 1), {"a": np.ones((3, 2))})], 2)
+    for rows in (1, 3):
+        with pytest.raises(ValueError, match=f"a: expected 2 rows, got {rows}"):
+            gather([((0, 1), {"a": np.ones((rows, 2))})], 2)
 
 
 def test_the_largest_first_and_the_earlier_of_equals():
